@@ -1,0 +1,1 @@
+"""Benchmarks of `routines` over its commits, for asv; see README.md."""

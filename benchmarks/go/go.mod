@@ -1,0 +1,3 @@
+module routines.benchmarks/go
+
+go 1.21

@@ -1,0 +1,70 @@
+"""Sphinx's settings, and a check that every public name has its place in the reference."""
+
+from importlib.metadata import version as installed_version
+
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+
+import routines
+
+project = "routines"
+author = "the routines authors"
+project_copyright = "the routines authors"
+release = installed_version("asyncio-routines")
+version = release
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+templates_path: list[str] = []
+nitpicky = True
+# `name` in a docstring is a link where there is one to make, and code elsewhere; explicit roles have to resolve.
+default_role = "py:obj"
+nitpick_ignore_regex = [(r"py:obj", r".*")]
+primary_domain = "py"
+highlight_language = "python3"
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "add_note, with_traceback"}
+autodoc_typehints = "none"  # the stubs hold the types; compiled signatures have none
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+doctest_test_doctest_blocks = "default"
+trim_doctest_flags = True
+
+html_theme = "furo"
+html_title = f"routines {release}"
+html_show_copyright = False
+html_copy_source = False
+
+
+def check_public_names(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of public names that no page documents; with ``-W`` a warning fails the build."""
+    documented = {name.removeprefix("routines.") for name in env.domains["py"].objects}
+    for name in sorted(set(routines.__all__) - documented):
+        logging.getLogger(__name__).warning("routines.%s is public and has no place in the reference", name)
+
+
+# Napoleon takes "What it counts: how" in an attribute's docstring for a type and a description; ours have no types there.
+attribute_docstrings: dict[str, list[str]] = {}
+
+
+def keep_attribute_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    if what in ("attribute", "property"):
+        attribute_docstrings[name] = list(lines)
+
+
+def restore_attribute_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    if name in attribute_docstrings:
+        lines[:] = attribute_docstrings.pop(name)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", keep_attribute_docstring, priority=400)
+    app.connect("autodoc-process-docstring", restore_attribute_docstring, priority=600)
+    app.connect("env-check-consistency", check_public_names)

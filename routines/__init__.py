@@ -1,0 +1,64 @@
+"""Go's concurrency for asyncio: routines, channels and select, at Go's speed.
+
+Everything here works inside a running asyncio program, from routines and from plain tasks alike.
+"""
+
+from . import _registry
+from ._channel import Channel, Receiver, Sender, channel
+from ._core import Routine, current, go, set_debug, spawn, task_factory, yield_now
+from ._select import Selected, Selector, case, select
+from ._stats import ChannelStats
+from ._timer import Ticker, after, sleep, timeout
+from .errors import (
+    Aborted,
+    ChannelClosed,
+    Deadlock,
+    Error,
+    Lagged,
+    RecvError,
+    RuntimeClosed,
+    SelectError,
+    SendError,
+    SpawnError,
+    Timeout,
+)
+from .runtime import run
+
+_registry.install()
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Aborted",
+    "Channel",
+    "ChannelClosed",
+    "ChannelStats",
+    "Deadlock",
+    "Error",
+    "Lagged",
+    "Receiver",
+    "RecvError",
+    "Routine",
+    "RuntimeClosed",
+    "SelectError",
+    "Selected",
+    "Selector",
+    "SendError",
+    "Sender",
+    "SpawnError",
+    "Ticker",
+    "Timeout",
+    "after",
+    "case",
+    "channel",
+    "current",
+    "go",
+    "run",
+    "select",
+    "set_debug",
+    "sleep",
+    "spawn",
+    "task_factory",
+    "timeout",
+    "yield_now",
+]

@@ -1,0 +1,108 @@
+# Channels, their ends, and the operations on them. Stands on the core.
+
+from ._core cimport Park, WaitQueue
+from ._ring cimport Ring
+
+
+cdef class ChannelState(Ring):
+    # What all ends of one channel share. It is its own buffer: a ring of the values that wait.
+    cdef WaitQueue senders              # parked ChannelParks that have a value to give
+    cdef WaitQueue receivers            # parked ChannelParks that want one
+    cdef WaitQueue watchers             # parked wait_closed(); None until there is one
+    cdef WaitQueue receive_watches      # Watches of selectors; None until there is one
+    cdef WaitQueue send_watches
+    cdef Feed feed                      # what fills it, where that is a timer
+    cdef Py_ssize_t capacity            # values; PY_SSIZE_T_MAX where it has no bound
+    cdef Py_ssize_t open_senders
+    cdef Py_ssize_t open_receivers
+    cdef bint closed                    # no value can be sent any more
+    cdef object cause                   # why, where close() was told
+    cdef object creation_site           # in debug mode
+    cdef unsigned long long id
+    cdef unsigned long long sent
+    cdef unsigned long long received
+
+
+cdef class ChannelPark(Park):
+    # A node in one of the two queues of a channel.
+    cdef ChannelState channel
+    cdef End end                        # keeps the end open while the operation is under way; None when it is idle
+    cdef object value                   # to give, or received
+    cdef bint failed                    # settled because the channel was closed
+    cdef bint many                      # a parked sender with more than one value to give
+
+    cdef object next_value(self)
+    cdef bint has_more(self) noexcept
+
+
+cdef class Watch(Park):
+    # A selector's standing interest in a channel: told when the channel becomes ready, and offered what comes while it waits.
+    cdef ChannelState channel
+    cdef End end
+    cdef object value                   # what a sending case sends
+    cdef bint sends
+
+    cdef bint waits(self) noexcept                  # the selector is parked
+    cdef int became_ready(self) except -1           # it may be ready now; no operation was made
+    cdef int take_value(self, object value) except -1   # 1: taken, the selector was waiting
+    cdef int give_value(self) except -1             # 1: its value is to be taken, the selector was waiting
+
+
+cdef class Feed(Park):
+    # A timer that feeds a channel; stopped when nobody can receive from it any more.
+    cdef int stop_feed(self) except -1
+
+
+cdef class SendCase:
+    # What tx.case(value) makes: a send as a case of a select.
+    cdef End end
+    cdef object value
+
+
+cdef class End:
+    cdef ChannelState state
+    cdef bint counts_sender             # still counted in state.open_senders
+    cdef bint counts_receiver
+    cdef bint end_closed                # this handle was closed itself
+    cdef bint receives                  # a Receiver, which still receives what is buffered once the channel is closed
+    cdef SendPark spare_send            # idle operations to use again
+    cdef ReceivePark spare_receive
+    cdef object __weakref__
+
+    cdef int drop_sender(self, object cause) except -1
+    cdef int drop_receiver(self, object cause) except -1
+
+
+cdef class SendPark(ChannelPark):
+    pass
+
+
+cdef class ReceivePark(ChannelPark):
+    cdef unsigned char mode             # RECEIVE_…
+    cdef Py_ssize_t at_most             # of a batch
+
+
+cdef class Receiver(End):
+    pass
+
+
+cdef class Sender(End):
+    pass
+
+
+cdef class Channel(End):
+    pass
+
+
+# What a select does with a channel: look, do, wait, and tell of an error.
+cdef bint receive_ready(ChannelState channel, End end) noexcept
+cdef bint send_ready(ChannelState channel, End end) noexcept
+cdef int receive_into(ChannelPark park) except -1
+cdef int send_from(ChannelState channel, object value) except -1
+cdef int tell_receivers(ChannelState channel) except -1
+cdef int tell_senders(ChannelState channel) except -1
+cdef int put_back(ChannelState channel, object value) except -1
+cdef object closed_error(ChannelState channel, End end, str operation)
+cdef Channel view_of(ChannelState state)
+cdef ChannelState new_state(object capacity)
+cdef int feed_value(ChannelState channel, object value) except -1

@@ -1,0 +1,1478 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic, always_allow_keywords=False
+"""Channels: a buffer, a queue of waiting senders, a queue of waiting receivers, and the ends that users hold.
+
+Invariants, for each channel whenever no function of this file runs:
+
+- receivers wait only while the buffer is empty and no sender waits;
+- senders wait only while the buffer is full (``used >= capacity``), and nobody waits once it is closed;
+- a park in a queue is ``PARK_OPEN``; whoever takes it out settles it in the same stretch.
+
+Every entry point tries in one order: closed? a counterpart waiting? room, or a value, in the buffer? else give up, or park.
+
+A value goes from the sender's operation straight into the receiver's, and that receiver becomes ready: nobody can take it in
+between. A cancellation
+is one more contestant for the park: it finds it open, or comes too late. Foreign code (a value's ``__del__``, callbacks) runs
+only after
+the last write of a change: values are moved and not dropped inside one.
+
+Threads: under the GIL each change is one stretch without Python code, so any thread may use any end. Making an object that the
+collector
+tracks can start a collection, which is Python code; so whatever is made, a larger buffer above all, is made before anything is
+looked at, or everything is looked at again. Wake-ups of another loop's
+routines go through that loop's inbox (`Scheduler.make_ready`).
+"""
+
+import math
+import types
+from collections.abc import Iterable
+
+from .errors import ChannelClosed, RecvError, SendError
+
+cimport cython
+from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+
+from ._core cimport (
+    PARK_COMPLETE,
+    PARK_DONE,
+    PARK_NEW,
+    PARK_OPEN,
+    PYGEN_ERROR,
+    PYGEN_NEXT,
+    PYGEN_RETURN,
+    WAIT_RECEIVE,
+    WAIT_SEND,
+    Park,
+    PySendResult,
+    WaitQueue,
+    creation_site,
+    debug_enabled,
+    give_way,
+    install_send,
+    operations_left,
+    park_send,
+    queue_append,
+    queue_remove,
+    resume_unsettled,
+    settle_park,
+    wake,
+    warn_if_new,
+    yield_park,
+)
+from ._ring cimport ring_is_full, ring_pop, ring_push_front_reserved, ring_push_reserved
+from ._stats cimport ChannelStats
+
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+    Py_ssize_t Py_REFCNT(PyObject *candidate)
+
+
+cdef enum:
+    RECEIVE_VALUE = 0       # recv(): the value
+    RECEIVE_OK = 1          # recv_ok(): (value, True), or (None, False) once closed
+    RECEIVE_NEXT = 2        # async for: the value, or the end of the iteration
+    RECEIVE_MANY = 3        # recv_many(): a list
+    RECEIVE_BATCH = 4       # batches(): a list, or the end of the iteration
+
+cdef enum:
+    # send_many() takes so many values at a time from its iterable, and gives way in between.
+    SEND_CHUNK = 128
+
+cdef unsigned long long last_id = 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The state, and the transitions on it
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class ChannelState:
+    """Not for users: what the ends of a channel share."""
+
+    # An end that the collector frees closes its channel, which must be whole then. Every cycle through here goes through
+    # the list of
+    # the buffer, a queue or an exception, and these clear themselves.
+
+    def __cinit__(self):
+        self.senders = WaitQueue.__new__(WaitQueue)
+        self.receivers = WaitQueue.__new__(WaitQueue)
+
+
+cdef ChannelState new_state(object capacity):
+    global last_id
+    cdef ChannelState state = ChannelState.__new__(ChannelState)
+    if isinstance(capacity, float) and capacity == math.inf:
+        state.capacity = PY_SSIZE_T_MAX
+    elif isinstance(capacity, int) and not isinstance(capacity, bool):
+        if capacity < 0:
+            raise ValueError(f"capacity must be 0 (unbuffered), positive, or math.inf (unbounded), not {capacity}")
+        if capacity >= PY_SSIZE_T_MAX:
+            raise ValueError(f"capacity {capacity} is more than a buffer can hold; use math.inf for no bound")
+        state.capacity = capacity
+    else:
+        raise TypeError(f"capacity must be an int, or math.inf (unbounded), not {capacity!r}")
+    last_id += 1
+    state.id = last_id
+    if debug_enabled:
+        state.creation_site = creation_site()
+    return state
+
+
+# Stands in an end that was made by ``__new__`` alone, so that it refuses and does not crash.
+cdef ChannelState NO_CHANNEL = new_state(0)
+NO_CHANNEL.closed = True
+
+
+cdef inline int deliver(ChannelState channel, ChannelPark receiver, object value) except -1:
+    """Hand a value to a waiting receiver."""
+    queue_remove(channel.receivers, receiver)
+    receiver.value = value
+    channel.received += 1
+    return settle_park(receiver)
+
+
+cdef inline object take_value_of(ChannelState channel, ChannelPark sender):
+    """The value of the first waiting sender. It is complete with its last one, and then has to be woken, once the value has
+    its place:
+    a wake-up may let other threads run."""
+    cdef object value
+    channel.sent += 1
+    if sender.many:
+        value = sender.next_value()
+        if sender.has_more():
+            return value
+    else:
+        value = sender.value
+        sender.value = None
+    queue_remove(channel.senders, sender)
+    sender.state = PARK_COMPLETE
+    return value
+
+
+cdef inline object take_from_sender(ChannelState channel):
+    """The value of the sender that has waited longest; the caller has seen that there is one."""
+    cdef ChannelPark sender = <ChannelPark>channel.senders.first
+    cdef object value = take_value_of(channel, sender)
+    channel.received += 1
+    if sender.state == PARK_COMPLETE:
+        wake(sender)
+    return value
+
+
+cdef bint offer(ChannelState channel, object value) except -1:
+    """Give a value that no receiver waits for to a selector that does; else tell the selectors that there will be one."""
+    cdef Park following = channel.receive_watches.first
+    cdef Watch watch
+    while following is not None:
+        watch = <Watch>following
+        following = watch.next
+        channel.received += 1
+        if watch.take_value(value):
+            return True
+        channel.received -= 1
+    return False
+
+
+cdef int tell_receivers(ChannelState channel) except -1:
+    """A value can be received now, or never more: tell the selectors that watch for that."""
+    return tell_watches(channel.receive_watches)
+
+
+cdef int tell_senders(ChannelState channel) except -1:
+    """A value could be sent now, or never more."""
+    return tell_watches(channel.send_watches)
+
+
+cdef int tell_watches(WaitQueue watches) except -1:
+    """One that is told may wake another thread's routine, and so let others run, who may remove a watch: so they are listed
+    first."""
+    cdef list told
+    cdef Park watch = watches.first
+    if watches.length == 1:
+        return (<Watch>watch).became_ready()
+    told = []
+    watch = watches.first
+    while watch is not None:
+        told.append(watch)
+        watch = watch.next
+    for watch in told:
+        (<Watch>watch).became_ready()
+    return 0
+
+
+cdef bint solicit(ChannelState channel, ChannelPark receiver) except -1:
+    """Take the value of a selector that waits to send, for a receiver that finds nothing else."""
+    cdef Park following = channel.send_watches.first
+    cdef Watch watch
+    while following is not None:
+        watch = <Watch>following
+        following = watch.next
+        if watch.give_value():
+            receiver.value = watch.value
+            channel.sent += 1
+            channel.received += 1
+            return True
+    return False
+
+
+cdef int refill(ChannelState channel) except -1:
+    """Values have left the buffer: the senders that waited for room put theirs in, in order."""
+    cdef ChannelPark sender
+    while channel.senders.first is not None and channel.used < channel.capacity:
+        if ring_is_full(channel):
+            channel.reserve(channel.used + 1)
+            continue
+        sender = <ChannelPark>channel.senders.first
+        ring_push_reserved(channel, take_value_of(channel, sender))
+        if sender.state == PARK_COMPLETE:
+            wake(sender)
+    return 0
+
+
+cdef int make_room(ChannelState channel) except -1:
+    """Let the next push into a buffer below its capacity have a slot; comes before all else, see the head of the file."""
+    while ring_is_full(channel) and channel.used < channel.capacity:
+        channel.reserve(channel.used + 1)
+    return 0
+
+
+cdef int put_back(ChannelState channel, object value) except -1:
+    """A received value that nobody will fetch: to the next receiver, or before the first of the buffer."""
+    if ring_is_full(channel):
+        channel.reserve(channel.used + 1)
+    channel.received -= 1
+    if channel.receivers.first is not None:
+        return deliver(channel, <ChannelPark>channel.receivers.first, value)
+    if channel.open_receivers != 0 or not channel.closed:
+        ring_push_front_reserved(channel, value)
+        if channel.receive_watches is not None:
+            tell_receivers(channel)
+    return 0
+
+
+cdef int close_state(ChannelState channel, object cause) except -1:
+    """Close for senders and, once drained, for receivers. Everybody is detached and settled before anybody is woken."""
+    cdef list settled
+    cdef ChannelPark park
+    if channel.closed:
+        return 0
+    settled = []
+    channel.closed = True
+    channel.cause = cause
+    # Receivers wait only over an empty buffer, so there is nothing left for them; senders keep their values.
+    while channel.senders.first is not None:
+        park = <ChannelPark>channel.senders.first
+        queue_remove(channel.senders, park)
+        park.failed = True
+        park.state = PARK_COMPLETE
+        settled.append(park)
+    while channel.receivers.first is not None:
+        park = <ChannelPark>channel.receivers.first
+        queue_remove(channel.receivers, park)
+        park.failed = True
+        park.state = PARK_COMPLETE
+        settled.append(park)
+    for park in settled:
+        wake(park)
+    if channel.receive_watches is not None:
+        tell_receivers(channel)
+    if channel.send_watches is not None:
+        tell_senders(channel)
+    return notify_watchers(channel)
+
+
+cdef int notify_watchers(ChannelState channel) except -1:
+    """Settle each wait_closed() whose end is closed by now."""
+    cdef WaitQueue watchers = channel.watchers
+    cdef list settled
+    cdef Park following
+    cdef Park park
+    if watchers is None:
+        return 0
+    settled = []
+    following = watchers.first
+    while following is not None:
+        park = following
+        following = park.next
+        if is_closed((<ClosePark>park).end):
+            queue_remove(watchers, park)
+            park.state = PARK_COMPLETE
+            settled.append(park)
+    for park in settled:
+        wake(park)
+    return 0
+
+
+cdef bint is_closed(End end) noexcept:
+    """Whether an operation of this end would fail for good."""
+    if end.end_closed:
+        return True
+    if end.receives:
+        return end.state.closed and end.state.used == 0
+    return end.state.closed
+
+
+cdef object closed_error(ChannelState channel, End end, str operation):
+    cdef object view = view_of(channel)
+    if end is not None and end.end_closed and not channel.closed:
+        return ChannelClosed(
+            f"{operation}: this handle of {{channel}} was closed; use one that is open (a clone made before)", channel=view
+        )
+    if operation == "send":
+        if channel.open_receivers == 0:
+            error = ChannelClosed("send: nobody can receive from {channel} any more; stop sending", channel=view)
+        else:
+            error = ChannelClosed("send: {channel} is closed; stop sending", channel=view)
+    else:
+        error = ChannelClosed("receive: {channel} is closed and drained; no value will come", channel=view)
+    error.__cause__ = channel.cause
+    return error
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Operations
+
+
+cdef class ChannelPark(Park):
+    """An operation on a channel."""
+
+    cdef object next_value(self):
+        """The value that a parked sender of many gives now."""
+        return None
+
+    cdef bint has_more(self) noexcept:
+        """Whether it has another value to give after that."""
+        return False
+
+    cdef object subject(self):
+        return None if self.channel is None else view_of(self.channel)
+
+    cdef int release(self) except -1:
+        cdef object _value = self.value     # both are dropped at return
+        cdef End _end = self.end
+        self.state = PARK_DONE
+        self.value = None
+        self.end = None
+        return 0
+
+
+@cython.final
+cdef class SendPark(ChannelPark):
+    """Sending one value."""
+
+    cdef object finish(self):
+        if self.failed:
+            fail_send(self)
+        retire_send(self)
+        return None
+
+    cdef int unlink(self) except -1:
+        if self.channel is not None:
+            queue_remove(self.channel.senders, self)
+        return 0
+
+    def __dealloc__(self):
+        warn_if_new(self)
+
+
+cdef inline void retire_send(SendPark park) noexcept:
+    """The operation has returned: its end may use it again."""
+    park.state = PARK_DONE
+    if park.end.spare_send is None:
+        park.end.spare_send = park
+    park.end = None
+
+
+cdef PySendResult send_send(SendPark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    cdef ChannelState channel = park.channel
+    if park.state == PARK_NEW:
+        if operations_left <= 0 and give_way():
+            Py_INCREF(None)
+            result[0] = <PyObject *>None
+            return PYGEN_NEXT
+        consume_operation()
+        if ring_is_full(channel) and channel.used < channel.capacity:
+            make_room(channel)
+        if channel.closed or park.end.end_closed:
+            return fail_send(park)
+        if channel.receivers.first is not None:
+            deliver(channel, <ChannelPark>channel.receivers.first, park.value)
+        elif channel.receive_watches is not None and offer(channel, park.value):
+            pass
+        elif channel.used < channel.capacity:
+            ring_push_reserved(channel, park.value)
+            if channel.receive_watches is not None:
+                tell_receivers(channel)
+        else:
+            park.state = PARK_OPEN
+            queue_append(channel.senders, park)
+            if channel.receive_watches is not None:
+                tell_receivers(channel)
+            return yield_park(park, result)
+        channel.sent += 1
+        park.value = None       # not the last reference: the receiver or the buffer has one
+    elif park.state != PARK_COMPLETE:
+        return resume_unsettled(park, result)
+    elif park.failed:
+        return fail_send(park)
+    retire_send(park)
+    Py_INCREF(None)
+    result[0] = <PyObject *>None
+    return PYGEN_RETURN
+
+
+cdef PySendResult fail_send(SendPark park) except PYGEN_ERROR:
+    cdef object error = closed_error(park.channel, park.end, "send")
+    park.release()
+    raise error
+
+
+@cython.final
+cdef class ReceivePark(ChannelPark):
+    """Receiving: one value or a batch."""
+
+    cdef object finish(self):
+        """What a complete operation returns, with its exception where the channel was closed."""
+        cdef ChannelState channel = self.channel
+        cdef End end = self.end
+        cdef unsigned char mode = self.mode
+        cdef object value = self.value
+        cdef Py_ssize_t at_most = self.at_most
+        if self.failed:
+            self.release()
+            if mode == RECEIVE_OK:
+                return (None, False)
+            if mode == RECEIVE_NEXT or mode == RECEIVE_BATCH:
+                raise StopAsyncIteration
+            raise closed_error(channel, end, "receive")
+        self.value = None
+        retire_receive(self)
+        if mode == RECEIVE_OK:
+            return (value, True)
+        if mode == RECEIVE_MANY or mode == RECEIVE_BATCH:
+            return fill_batch(channel, [value], at_most)
+        return value
+
+    cdef int unlink(self) except -1:
+        if self.channel is not None:
+            queue_remove(self.channel.receivers, self)
+        return 0
+
+    cdef int give_back(self) except -1:
+        cdef object value = self.value
+        self.value = None
+        if self.failed or self.channel is None:
+            return 0
+        return put_back(self.channel, value)
+
+    def __dealloc__(self):
+        warn_if_new(self)
+
+
+cdef inline void retire_receive(ReceivePark park) noexcept:
+    """The operation has returned: its end may use it again."""
+    park.state = PARK_DONE
+    if park.end.spare_receive is None:
+        park.end.spare_receive = park
+    park.end = None
+
+
+cdef object take_buffered(ChannelState channel):
+    """The oldest value of a buffer that is not empty; those who waited for room or for the drain get it."""
+    cdef object value = ring_pop(channel)
+    channel.received += 1
+    after_taking(channel)
+    return value
+
+
+cdef inline int after_taking(ChannelState channel) except -1:
+    """The buffer has room now, or is drained for good."""
+    if channel.senders.first is not None:
+        refill(channel)
+    elif channel.closed:
+        if channel.used == 0 and channel.watchers is not None:
+            notify_watchers(channel)
+    elif channel.send_watches is not None:
+        tell_senders(channel)
+    return 0
+
+
+cdef list fill_batch(ChannelState channel, list values, Py_ssize_t at_most):
+    """Append what is there, parked senders' values included, until ``at_most`` are in the list."""
+    cdef Py_ssize_t count = PyList_GET_SIZE(values)
+    cdef object value
+    while count < at_most:
+        if channel.used != 0:
+            value = ring_pop(channel)
+            channel.received += 1
+        elif channel.senders.first is not None:
+            value = take_from_sender(channel)
+        else:
+            break
+        count += 1
+        values.append(value)
+    after_taking(channel)
+    return values
+
+
+cdef PySendResult receive_send(ReceivePark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    cdef ChannelState channel
+    cdef object outcome
+    if park.state == PARK_NEW:
+        if operations_left <= 0 and give_way():
+            Py_INCREF(None)
+            result[0] = <PyObject *>None
+            return PYGEN_NEXT
+        consume_operation()
+        channel = park.channel
+        if channel.used != 0 and not park.end.end_closed:
+            if (
+                park.mode == RECEIVE_VALUE and channel.senders.first is None
+                and not channel.closed and channel.send_watches is None
+            ):
+                # The commonest case of all, in a straight line.
+                outcome = ring_pop(channel)
+                channel.received += 1
+                retire_receive(park)
+                Py_INCREF(outcome)
+                result[0] = <PyObject *>outcome
+                return PYGEN_RETURN
+            park.value = take_buffered(channel)
+        elif channel.closed or park.end.end_closed:
+            park.failed = True
+        elif channel.senders.first is not None:
+            park.value = take_from_sender(channel)
+        elif channel.send_watches is not None and solicit(channel, park):
+            pass
+        else:
+            park.state = PARK_OPEN
+            queue_append(channel.receivers, park)
+            if channel.send_watches is not None:
+                tell_senders(channel)
+            return yield_park(park, result)
+    elif park.state != PARK_COMPLETE:
+        return resume_unsettled(park, result)
+    if park.mode == RECEIVE_VALUE and not park.failed:
+        outcome = park.value
+        park.value = None
+        retire_receive(park)
+    else:
+        outcome = park.finish()
+    Py_INCREF(outcome)
+    result[0] = <PyObject *>outcome
+    return PYGEN_RETURN
+
+
+cdef class Watch(Park):
+    """Not for users: a case of a selector."""
+
+    cdef bint waits(self) noexcept:
+        return False
+
+    cdef int became_ready(self) except -1:
+        return 0
+
+    cdef int take_value(self, object value) except -1:
+        return 0
+
+    cdef int give_value(self) except -1:
+        return 0
+
+
+cdef class Feed(Park):
+    """Not for users: a timer that feeds a channel."""
+
+    cdef int stop_feed(self) except -1:
+        return 0
+
+
+@cython.final
+cdef class SendCase:
+    """A send as a case of a select; made by ``tx.case(value)``."""
+
+    def __init__(self):
+        raise TypeError("a case is made by tx.case(value)")
+
+    def __repr__(self):
+        return f"<send case on {self.end!r}>"
+
+
+cdef SendCase make_case(End end, object value):
+    cdef SendCase case = SendCase.__new__(SendCase)
+    case.end = end
+    case.value = value
+    return case
+
+
+@cython.final
+cdef class SendManyPark(ChannelPark):
+    """Sending every value of an iterable; parked, it gives them one by one and is woken once they are all gone."""
+    cdef object iterator
+    cdef list chunk             # taken from the iterator, not all sent yet
+    cdef Py_ssize_t position    # the next one of the chunk
+    cdef Py_ssize_t count       # sent so far
+    cdef bint exhausted         # the iterator has no more
+    cdef bint begun
+    cdef bint pulling           # the user's iterator is running
+    cdef object error           # what the iterator raised; raised on once what it gave before is sent
+
+    cdef object next_value(self):
+        cdef object value = self.chunk[self.position]
+        self.position += 1
+        self.count += 1
+        return value
+
+    cdef bint has_more(self) noexcept:
+        return self.chunk is not None and self.position < PyList_GET_SIZE(self.chunk)
+
+    cdef object finish(self):
+        cdef Py_ssize_t count = self.count
+        if self.failed:
+            fail_send_many(self)
+        self.release()
+        return count
+
+    cdef int unlink(self) except -1:
+        if self.channel is not None:
+            queue_remove(self.channel.senders, self)
+        return 0
+
+    cdef int release(self) except -1:
+        cdef object _iterator = self.iterator   # both are dropped at return
+        cdef list _chunk = self.chunk
+        self.iterator = None
+        self.chunk = None
+        self.error = None
+        return ChannelPark.release(self)
+
+    cdef bint committed(self) noexcept:
+        # Asked for in the complete state: this chunk is gone, and there may be more.
+        return self.failed or (self.exhausted and self.error is None)
+
+    cdef int next_chunk(self) except -1:
+        """Run the user's iterator, outside of any change to the channel."""
+        cdef list chunk = []
+        self.chunk = chunk
+        self.position = 0
+        if self.exhausted:
+            return 0
+        self.pulling = True
+        try:
+            for value in self.iterator:
+                chunk.append(value)
+                if PyList_GET_SIZE(chunk) == SEND_CHUNK:
+                    return 0
+            self.exhausted = True
+        except BaseException as error:
+            self.exhausted = True
+            self.error = error
+        finally:
+            self.pulling = False
+        if self.end is None:
+            raise RuntimeError("this send_many() was closed by the iterable that it sends")
+        return 0
+
+    def __dealloc__(self):
+        if not self.begun:
+            warn_if_new(self)
+
+
+cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    cdef ChannelState channel = park.channel
+    cdef object outcome
+    if park.state == PARK_COMPLETE:
+        if park.failed:
+            return fail_send_many(park)
+        park.state = PARK_NEW       # this chunk is gone; on with the next one
+    elif park.state != PARK_NEW:
+        return resume_unsettled(park, result)
+    if park.pulling:
+        raise RuntimeError("this send_many() is awaited by the iterable that it sends")
+    park.begun = True
+    while True:
+        if not park.has_more() and park.exhausted:
+            break       # all are sent, whatever has become of the channel since
+        if channel.closed or park.end.end_closed:
+            return fail_send_many(park)
+        if not park.has_more():
+            park.next_chunk()
+            if not park.has_more():
+                break
+            continue        # the iterator is the user's code: it may have closed the channel
+        if operations_left <= 0 and give_way():
+            Py_INCREF(None)
+            result[0] = <PyObject *>None
+            return PYGEN_NEXT
+        while park.has_more():
+            consume_operation()
+            if ring_is_full(channel) and channel.used < channel.capacity:
+                make_room(channel)
+                if channel.closed or park.end.end_closed:
+                    return fail_send_many(park)
+            if channel.receivers.first is not None:
+                deliver(channel, <ChannelPark>channel.receivers.first, park.next_value())
+            elif channel.receive_watches is not None and offer(channel, park.chunk[park.position]):
+                park.next_value()
+            elif channel.used < channel.capacity:
+                ring_push_reserved(channel, park.chunk[park.position])
+                park.position += 1
+                park.count += 1
+                if channel.receive_watches is not None:
+                    tell_receivers(channel)
+            else:
+                park.state = PARK_OPEN
+                queue_append(channel.senders, park)
+                if channel.receive_watches is not None:
+                    tell_receivers(channel)
+                return yield_park(park, result)
+            channel.sent += 1
+    if park.error is not None:
+        error = park.error
+        park.release()
+        raise error
+    outcome = park.finish()
+    Py_INCREF(outcome)
+    result[0] = <PyObject *>outcome
+    return PYGEN_RETURN
+
+
+cdef PySendResult fail_send_many(SendManyPark park) except PYGEN_ERROR:
+    cdef object error = closed_error(park.channel, park.end, "send")
+    error.sent = park.count
+    park.release()
+    raise error
+
+
+@cython.final
+cdef class ClosePark(ChannelPark):
+    """Waiting until an end is closed for good."""
+
+    cdef int start(self) except -1:
+        cdef ChannelState channel = self.channel
+        cdef WaitQueue watchers
+        if channel is None:
+            raise RuntimeError("an operation cannot be made by hand")
+        watchers = WaitQueue.__new__(WaitQueue) if channel.watchers is None else channel.watchers
+        if channel.watchers is None:
+            channel.watchers = watchers
+        if is_closed(self.end):
+            self.state = PARK_COMPLETE
+            return 1
+        self.state = PARK_OPEN
+        queue_append(channel.watchers, self)
+        return 0
+
+    cdef object finish(self):
+        self.release()
+        return None
+
+    cdef int unlink(self) except -1:
+        if self.channel is not None:
+            queue_remove(self.channel.watchers, self)
+        return 0
+
+    def __dealloc__(self):
+        warn_if_new(self)
+
+
+install_send(SendPark, <void *>send_send)
+install_send(ReceivePark, <void *>receive_send)
+install_send(SendManyPark, <void *>send_many_send)
+install_send(ClosePark, <void *>park_send)
+
+
+cdef inline void consume_operation() noexcept:
+    global operations_left
+    operations_left -= 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Ends
+
+
+cdef inline SendPark make_send(End end, object value):
+    cdef SendPark park
+    # One reference, the end's: nobody has kept the idle operation.
+    if end.spare_send is not None and Py_REFCNT(<PyObject *>end.spare_send) == 1:
+        park = end.spare_send
+        end.spare_send = None
+        park.blocking = -1
+    else:
+        park = SendPark.__new__(SendPark)
+        park.wait = WAIT_SEND
+        park.channel = end.state
+    park.state = PARK_NEW
+    park.value = value
+    park.end = end
+    return park
+
+
+cdef inline ReceivePark make_receive(End end, unsigned char mode, Py_ssize_t at_most):
+    cdef ReceivePark park
+    if end.spare_receive is not None and Py_REFCNT(<PyObject *>end.spare_receive) == 1:
+        park = end.spare_receive
+        end.spare_receive = None
+        park.blocking = -1
+    else:
+        park = ReceivePark.__new__(ReceivePark)
+        park.wait = WAIT_RECEIVE
+        park.channel = end.state
+    park.state = PARK_NEW
+    park.mode = mode
+    park.at_most = at_most
+    park.end = end
+    return park
+
+
+cdef SendManyPark make_send_many(End end, object values):
+    cdef SendManyPark park
+    cdef object iterator
+    if not isinstance(values, Iterable) and not hasattr(type(values), "__getitem__"):
+        raise TypeError(f"send_many() takes an iterable of values, not {values!r}; send() takes a single value")
+    iterator = iter(values)
+    park = SendManyPark.__new__(SendManyPark)
+    park.wait = WAIT_SEND
+    park.channel = end.state
+    park.end = end
+    park.iterator = iterator
+    park.many = True
+    return park
+
+
+cdef ClosePark make_close_watch(End end):
+    cdef ClosePark park = ClosePark.__new__(ClosePark)
+    park.wait = WAIT_RECEIVE if end.receives else WAIT_SEND
+    park.channel = end.state
+    park.end = end
+    return park
+
+
+cdef Py_ssize_t batch_limit(object at_most) except -1:
+    if not isinstance(at_most, int) or isinstance(at_most, bool):
+        raise TypeError(f"max must be an int, not {at_most!r}")
+    if at_most < 1:
+        raise ValueError(f"max must be at least 1, not {at_most}")
+    return min(at_most, PY_SSIZE_T_MAX)
+
+
+cdef bint send_ready(ChannelState channel, End end) noexcept:
+    """Whether a send would return, or raise, at once."""
+    return (
+        channel.receivers.first is not None or channel.used < channel.capacity or channel.closed or end.end_closed
+        or (channel.receive_watches is not None and somebody_waits(channel.receive_watches))
+    )
+
+
+cdef bint receive_ready(ChannelState channel, End end) noexcept:
+    """Whether a receive would return, or raise, at once."""
+    return (
+        channel.used != 0 or channel.senders.first is not None or channel.closed or end.end_closed
+        or (channel.send_watches is not None and somebody_waits(channel.send_watches))
+    )
+
+
+cdef bint somebody_waits(WaitQueue watches) noexcept:
+    cdef Park watch = watches.first
+    while watch is not None:
+        if (<Watch>watch).waits():
+            return True
+        watch = watch.next
+    return False
+
+
+cdef int send_from(ChannelState channel, object value) except -1:
+    """Send where it can be done at once: 1; 0 where the channel is closed or nobody takes the value."""
+    if ring_is_full(channel) and channel.used < channel.capacity:
+        make_room(channel)
+        if channel.closed:
+            return 0
+    if channel.receivers.first is not None:
+        deliver(channel, <ChannelPark>channel.receivers.first, value)
+    elif channel.receive_watches is not None and offer(channel, value):
+        pass
+    elif channel.used < channel.capacity:
+        ring_push_reserved(channel, value)
+        if channel.receive_watches is not None:
+            tell_receivers(channel)
+    else:
+        return 0
+    channel.sent += 1
+    return 1
+
+
+cdef int receive_into(ChannelPark park) except -1:
+    """Receive into ``park.value``, or mark it as failed, where that can be done at once: 1; else 0."""
+    cdef ChannelState channel = park.channel
+    if park.end.end_closed:
+        park.failed = True
+    elif channel.used != 0:
+        park.value = take_buffered(channel)
+    elif channel.closed:
+        park.failed = True
+    elif channel.senders.first is not None:
+        park.value = take_from_sender(channel)
+    else:
+        return channel.send_watches is not None and solicit(channel, park)
+    return 1
+
+
+cdef int feed_value(ChannelState channel, object value) except -1:
+    """What a timer sends: kept where there is room, dropped where the last one was not taken yet."""
+    return send_from(channel, value)
+
+
+cdef int send_now(End end, object value) except -1:
+    """try_send(): now or not at all."""
+    cdef ChannelState channel = end.state
+    if channel.closed or end.end_closed:
+        raise closed_error(channel, end, "send")
+    if send_from(channel, value):
+        return 0
+    if channel.closed:
+        raise closed_error(channel, end, "send")
+    if channel.capacity == 0:
+        raise SendError(
+            "try_send: nobody is receiving from {channel} now; use 'await send(value)' to wait for a receiver",
+            channel=view_of(channel),
+        )
+    raise SendError("try_send: {channel} is full; use 'await send(value)' to wait for room", channel=view_of(channel))
+
+
+cdef object receive_now(End end):
+    """try_recv(): now or not at all."""
+    cdef ReceivePark park = make_receive(end, RECEIVE_VALUE, 1)
+    park.state = PARK_COMPLETE
+    if receive_into(park):
+        return park.finish()
+    park.release()
+    raise RecvError(
+        "try_recv: nothing is in {channel} now; use 'await recv()' to wait for a value", channel=view_of(end.state)
+    )
+
+
+cdef Channel view_of(ChannelState state):
+    """The channel as an object that does not count as an end."""
+    cdef Channel view = Channel.__new__(Channel)
+    view.state = state
+    return view
+
+
+cdef Sender new_sender(ChannelState state):
+    cdef Sender sender = Sender.__new__(Sender)
+    sender.state = state
+    sender.counts_sender = True
+    state.open_senders += 1
+    return sender
+
+
+cdef Receiver new_receiver(ChannelState state):
+    cdef Receiver receiver = Receiver.__new__(Receiver)
+    receiver.state = state
+    receiver.counts_receiver = True
+    receiver.receives = True
+    state.open_receivers += 1
+    return receiver
+
+
+cdef str describe(ChannelState state):
+    cdef str text
+    if state.capacity == 0:
+        text = "unbuffered"
+    elif state.capacity == PY_SSIZE_T_MAX:
+        text = f"unbounded, {state.used} buffered"
+    else:
+        text = f"{state.used}/{state.capacity} buffered"
+    if state.senders.length:
+        text += f", {state.senders.length} waiting to send"
+    if state.receivers.length:
+        text += f", {state.receivers.length} waiting to receive"
+    text += f", senders={state.open_senders}, receivers={state.open_receivers}"
+    if state.closed:
+        text += ", closed"
+    if state.creation_site is not None:
+        text += f", made at {state.creation_site}"
+    return text
+
+
+cdef int check_cause(object cause) except -1:
+    if cause is not None and not isinstance(cause, BaseException):
+        raise TypeError(f"cause must be an exception or None, not {cause!r}")
+    return 0
+
+
+cdef class End:
+    """What both ends of a channel, and the channel itself, can be asked."""
+
+    # The channel is reached through here, and may be in a cycle through its buffer or its waiters, all of which the
+    # collector clears
+    # themselves; so the ends need no clearing of their own, and their __dealloc__ finds the channel still there to close.
+
+    def __cinit__(self):
+        self.state = NO_CHANNEL
+
+    cdef int drop_sender(self, object cause) except -1:
+        cdef ChannelState state = self.state
+        if self.counts_sender:
+            self.counts_sender = False
+            state.open_senders -= 1
+            if state.open_senders == 0:
+                close_state(state, cause)
+        return 0
+
+    cdef int drop_receiver(self, object cause) except -1:
+        cdef ChannelState state = self.state
+        cdef list dropped = [None]
+        if self.counts_receiver:
+            self.counts_receiver = False
+            state.open_receivers -= 1
+            if state.open_receivers == 0:
+                # Nobody will take what is buffered. The values go when the last write is done: at return.
+                dropped, state.slots = state.slots, dropped
+                state.head = state.used = state.mask = 0
+                close_state(state, cause)
+                notify_watchers(state)
+                if state.feed is not None:
+                    state.feed.stop_feed()
+        return 0
+
+    @property
+    def closed(self):
+        """Whether an operation of this kind through this handle would fail for good."""
+        return is_closed(self)
+
+    @property
+    def capacity(self):
+        """How many values the buffer can hold; 0 where each is handed over, ``math.inf`` where there is no bound."""
+        return math.inf if self.state.capacity == PY_SSIZE_T_MAX else self.state.capacity
+
+    @property
+    def channel(self):
+        """The channel as one object, as in Go; it does not count as an end."""
+        return view_of(self.state)
+
+    def __len__(self):
+        return self.state.used
+
+    def __bool__(self):
+        return True
+
+    def wait_closed(self):
+        """Wait until `closed` is true: for a sender, until nobody receives any more or the channel was closed."""
+        return make_close_watch(self)
+
+    def stats(self):
+        """The counters and the state of the channel at this instant, as a `ChannelStats`."""
+        cdef ChannelState state = self.state
+        cdef ChannelStats snapshot = ChannelStats.__new__(ChannelStats)
+        snapshot.sent = state.sent
+        snapshot.received = state.received
+        snapshot.waiting_senders = state.senders.length
+        snapshot.waiting_receivers = state.receivers.length
+        snapshot.senders = state.open_senders
+        snapshot.receivers = state.open_receivers
+        snapshot.capacity = self.capacity
+        snapshot.buffered = state.used
+        snapshot.closed = state.closed
+        return snapshot
+
+    def __repr__(self):
+        own = ", this handle closed" if self.end_closed else ""
+        return f"<{type(self).__name__} #{self.state.id} {describe(self.state)}{own}>"
+
+    @classmethod
+    def __class_getitem__(cls, item, /):
+        return types.GenericAlias(cls, item)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Sender(End):
+    """The sending end of a channel, made by `channel`, `clone` or `Channel.sender`.
+
+    It is open until it is closed or gone; with its last sender a channel closes for receivers, who still get what is buffered.
+    ``with tx:`` and ``async with tx:`` close it at exit, with the exception that left the block as the cause.
+    Any coroutine may use it, a routine or a plain task, any number at once; ``try_send`` and ``close`` also any thread.
+    """
+
+    def __init__(self):
+        raise TypeError("a Sender is made by routines.channel(), by clone(), or by Channel.sender()")
+
+    def send(self, value, /):
+        """Wait until a receiver has taken the value, or the buffer has room for it.
+
+        Senders are served in the order in which they began to wait. Cancelled, it has not sent; a cancellation that
+        comes once it has
+        sent is raised at the next suspension instead.
+
+        Args:
+            value: anything.
+
+        Raises:
+            ChannelClosed: the channel, or this sender, is closed, or nobody can receive any more. The value was not sent.
+
+        Example:
+            >>> import routines
+            >>> async def main():
+            ...     tx, rx = routines.channel(1)
+            ...     await tx.send("hello")
+            ...     return await rx.recv()
+            >>> routines.run(main())
+            'hello'
+        """
+        return make_send(self, value)
+
+    def try_send(self, value, /):
+        """Send now or not at all; from any thread.
+
+        Raises:
+            SendError: the buffer is full, or it is an unbuffered channel and nobody is receiving.
+            ChannelClosed: as for `send`.
+        """
+        send_now(self, value)
+
+    def send_many(self, iterable, /):
+        """Send every value of an iterable, in order, with one wake-up for a batch.
+
+        It takes the values from the iterable some at a time, and gives way to others in between. Cancelled, it has sent a prefix.
+        An exception from the iterable is raised on, once what came before it is sent.
+
+        Returns:
+            How many were sent.
+
+        Raises:
+            ChannelClosed: the channel was closed before all were sent; its ``sent`` says how many were.
+        """
+        return make_send_many(self, iterable)
+
+    def case(self, value, /):
+        """The send of a value, as a case of a `select` or `Selector`; nothing is sent until it is chosen."""
+        return make_case(self, value)
+
+    def clone(self):
+        """Another sender of the same channel, to be closed on its own."""
+        if self.end_closed or self.state.closed:
+            raise closed_error(self.state, self, "send")
+        return new_sender(self.state)
+
+    def close(self, cause=None):
+        """Close this sender; the last one closes the channel for receivers. Closing twice is nothing. From any thread.
+
+        Args:
+            cause: an exception; where this closes the channel, the ``__cause__`` of every `ChannelClosed` that follows.
+        """
+        check_cause(cause)
+        if not self.end_closed:
+            self.end_closed = True
+            self.drop_sender(cause)
+            notify_watchers(self.state)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.close(error)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, error, traceback):
+        self.close(error)
+
+    def __dealloc__(self):
+        self.drop_sender(None)
+
+
+@cython.no_gc_clear
+cdef class Receiver(End):
+    """The receiving end of a channel, made by `channel`, `clone` or `Channel.receiver`.
+
+    Clones share the work: each value goes to one of them. It is open until it is closed or gone; with its last receiver a
+    channel closes for
+    senders, and what is buffered is dropped. ``async for value in rx`` receives until the channel is closed and drained.
+    Any coroutine may use it, a routine or a plain task, any number at once; ``try_recv`` and ``close`` also any thread.
+    """
+
+    def __init__(self):
+        raise TypeError("a Receiver is made by routines.channel(), by clone(), or by Channel.receiver()")
+
+    def recv(self):
+        """Wait for a value.
+
+        Receivers are served in the order in which they began to wait. Cancelled, it has taken nothing; a cancellation
+        that comes once
+        a value was handed over is raised at the next suspension instead, and the value is returned.
+
+        Raises:
+            ChannelClosed: no value will come: the channel is closed and drained, or this receiver was closed.
+
+        Example:
+            >>> import routines
+            >>> async def main():
+            ...     tx, rx = routines.channel(1)
+            ...     await tx.send(42)
+            ...     return await rx.recv()
+            >>> routines.run(main())
+            42
+        """
+        return make_receive(self, RECEIVE_VALUE, 1)
+
+    def try_recv(self):
+        """Receive now or not at all; from any thread.
+
+        Raises:
+            RecvError: nothing is there, but the channel is open.
+            ChannelClosed: as for `recv`.
+        """
+        return receive_now(self)
+
+    def recv_ok(self):
+        """Go's ``v, ok := <-ch``: wait for ``(value, True)``, or ``(None, False)`` where no value will come."""
+        return make_receive(self, RECEIVE_OK, 1)
+
+    def recv_many(self, max, /):
+        """Wait for a value, and take all that is there with it, parked senders' values included.
+
+        Args:
+            max: how many values to take at the most, at least 1.
+
+        Returns:
+            A list of 1 to ``max`` values.
+
+        Raises:
+            ChannelClosed: as for `recv`.
+        """
+        return make_receive(self, RECEIVE_MANY, batch_limit(max))
+
+    def batches(self, max, /):
+        """For ``async for values in rx.batches(max)``: lists as from `recv_many`, until closed and drained."""
+        return make_batches(self, batch_limit(max))
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return make_receive(self, RECEIVE_NEXT, 1)
+
+    def clone(self):
+        """Another receiver of the same channel, to be closed on its own; each value goes to one of them."""
+        if self.end_closed or self.state.open_receivers == 0:
+            raise closed_error(self.state, self, "receive")
+        return new_receiver(self.state)
+
+    def close(self, cause=None):
+        """Close this receiver; the last one closes the channel for senders and drops what is buffered. From any thread.
+
+        Args:
+            cause: an exception; where this closes the channel, the ``__cause__`` of every `ChannelClosed` that follows.
+        """
+        check_cause(cause)
+        if not self.end_closed:
+            self.end_closed = True
+            self.drop_receiver(cause)
+            notify_watchers(self.state)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.close(error)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, error, traceback):
+        self.close(error)
+
+    def __dealloc__(self):
+        self.drop_receiver(None)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Channel(End):
+    """Channel(capacity=0)
+--
+
+Both ends of a channel in one object, as in Go: all methods of `Sender` and `Receiver`.
+
+It counts as one sender and one receiver, so the channel stays open while it is there, until `close`, which is Go's
+``close(ch)``. What
+``x.channel`` returns is such an object too, but does not count. Two objects of one channel are equal.
+
+Args:
+    capacity: how many values the buffer holds; 0 hands each one over, ``math.inf`` has no bound.
+
+Raises:
+    TypeError: ``capacity`` is neither an int nor ``math.inf``.
+    ValueError: it is negative.
+
+Example:
+    >>> import routines
+    >>> async def main():
+    ...     ch = routines.Channel(2)
+    ...     await ch.send_many("ab")
+    ...     ch.close()
+    ...     return [value async for value in ch]
+    >>> routines.run(main())
+    ['a', 'b']
+"""
+
+    def __init__(self, capacity=0):
+        if self.state is not NO_CHANNEL:
+            raise RuntimeError(f"{self!r} was made already")
+        self.state = new_state(capacity)
+        self.counts_sender = self.counts_receiver = True
+        self.state.open_senders = self.state.open_receivers = 1
+
+    def sender(self):
+        """A `Sender` of this channel."""
+        if self.state.closed:
+            raise closed_error(self.state, self, "send")
+        return new_sender(self.state)
+
+    def receiver(self):
+        """A `Receiver` of this channel."""
+        if self.state.open_receivers == 0 and self.state.closed:
+            raise closed_error(self.state, self, "receive")
+        return new_receiver(self.state)
+
+    def send(self, value, /):
+        """As `Sender.send`."""
+        return make_send(self, value)
+
+    def try_send(self, value, /):
+        """As `Sender.try_send`."""
+        send_now(self, value)
+
+    def send_many(self, iterable, /):
+        """As `Sender.send_many`."""
+        return make_send_many(self, iterable)
+
+    def case(self, value, /):
+        """As `Sender.case`."""
+        return make_case(self, value)
+
+    def recv(self):
+        """As `Receiver.recv`."""
+        return make_receive(self, RECEIVE_VALUE, 1)
+
+    def try_recv(self):
+        """As `Receiver.try_recv`."""
+        return receive_now(self)
+
+    def recv_ok(self):
+        """As `Receiver.recv_ok`."""
+        return make_receive(self, RECEIVE_OK, 1)
+
+    def recv_many(self, max, /):
+        """As `Receiver.recv_many`."""
+        return make_receive(self, RECEIVE_MANY, batch_limit(max))
+
+    def batches(self, max, /):
+        """As `Receiver.batches`."""
+        return make_batches(self, batch_limit(max))
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return make_receive(self, RECEIVE_NEXT, 1)
+
+    def clone(self):
+        """Another such object, which counts as one sender and one receiver of its own."""
+        cdef Channel twin
+        if self.state.closed:
+            raise closed_error(self.state, self, "send")
+        twin = view_of(self.state)
+        twin.counts_sender = twin.counts_receiver = True
+        self.state.open_senders += 1
+        self.state.open_receivers += 1
+        return twin
+
+    def close(self, cause=None):
+        """Go's ``close(ch)``: no more values, whoever has a sender; what is buffered can still be received. From any thread.
+
+        Args:
+            cause: an exception, the ``__cause__`` of every `ChannelClosed` that follows.
+        """
+        check_cause(cause)
+        close_state(self.state, cause)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.close(error)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, error, traceback):
+        self.close(error)
+
+    def __eq__(self, other):
+        if type(other) is not Channel:
+            return NotImplemented
+        return self.state is (<Channel>other).state
+
+    def __hash__(self):
+        return hash((Channel, self.state.id))
+
+    def __dealloc__(self):
+        self.drop_sender(None)
+        self.drop_receiver(None)
+
+
+@cython.final
+cdef class Batches:
+    """Not for users: what `Receiver.batches` returns."""
+    cdef End end
+    cdef Py_ssize_t at_most
+
+    def __init__(self):
+        raise TypeError("call batches() of a receiver")
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        if self.end is None:
+            raise StopAsyncIteration
+        return make_receive(self.end, RECEIVE_BATCH, self.at_most)
+
+
+cdef Batches make_batches(End end, Py_ssize_t at_most):
+    cdef Batches batches = Batches.__new__(Batches)
+    batches.end = end
+    batches.at_most = at_most
+    return batches
+
+
+def channel(capacity=0):
+    """A new channel, as its two ends.
+
+    Args:
+        capacity: how many values the buffer holds. 0, the default, has none: a send is complete when a receiver has taken
+            the value. ``math.inf`` has no bound: a send never waits.
+
+    Returns:
+        ``(Sender, Receiver)``.
+
+    Raises:
+        TypeError: ``capacity`` is neither an int nor ``math.inf``.
+        ValueError: it is negative.
+
+    Example:
+        >>> import routines
+        >>> async def main():
+        ...     tx, rx = routines.channel()
+        ...     routines.go(tx.send_many, [1, 2, 3])
+        ...     return [await rx.recv() for _ in range(3)]
+        >>> routines.run(main())
+        [1, 2, 3]
+    """
+    cdef ChannelState state = new_state(capacity)
+    return new_sender(state), new_receiver(state)

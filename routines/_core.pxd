@@ -1,0 +1,188 @@
+# What runs, and what it can wait on. Stands on the ring, the heap and the counters.
+
+from cpython.object cimport PyObject
+
+from ._heap cimport TimerEntry, TimerHeap
+from ._ring cimport Ring
+from ._stats cimport SchedulerCounters
+
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+
+
+cdef enum:
+    # How an operation goes on from its first await; only forwards.
+    PARK_NEW = 0        # made, not awaited; nothing has happened
+    PARK_OPEN = 1       # linked into what it waits on; its driver is bound, or about to bind itself
+    PARK_COMPLETE = 2   # settled, and unlinked; the outcome waits in it to be fetched
+    PARK_CANCELLED = 3  # unlinked without an outcome; the driver will throw
+    PARK_DONE = 4       # the outcome was fetched, or given up
+
+cdef enum:
+    # What a parked routine waits for; the index of its name in STATE_NAMES.
+    WAIT_SLEEP = 2
+    WAIT_SEND = 3
+    WAIT_RECEIVE = 4
+    WAIT_SELECT = 5
+    WAIT_IO = 6
+    WAIT_JOIN = 7
+
+cdef enum:
+    # How many operations of one step may complete without parking before the routine gives way.
+    OPERATION_BUDGET = 128
+
+# What is left of the running step's operation budget. One for the process, not one a thread: it decides only when to give
+# way, so a thread that resets another's count does no harm, and reading it costs a load and not a look-up.
+cdef int operations_left
+
+
+cdef class Driver:
+    # Whoever is bound to an open operation: a routine, or what stands for a plain task.
+    cdef int wake(self, Park park) except -1
+
+
+cdef class Park:
+    cdef Driver driver              # bound while parked; owns the routine, never the reverse
+    cdef Park previous              # neighbours in the queue it is linked into; owned both ways, see WaitQueue
+    cdef Park next
+    cdef unsigned char state        # PARK_…
+    cdef unsigned char wait         # WAIT_…
+    cdef signed char blocking       # asyncio's _asyncio_future_blocking: -1 None, 0 False, 1 True
+
+    # What an operation is made of; each kind has its own.
+    cdef int start(self) except -1          # NEW → COMPLETE (returns 1) or OPEN (returns 0)
+    cdef object finish(self)                # COMPLETE → DONE: the outcome, or its exception
+    cdef int unlink(self) except -1         # OPEN: leave every queue and timer
+    cdef int give_back(self) except -1      # COMPLETE, but nobody will fetch it: undo what can be undone
+    cdef int expire(self) except -1         # OPEN: its timer has come
+    cdef int cancel_through(self, object message) except -1     # OPEN: 1 where what it waits on is cancelled in its place
+    cdef int release(self) except -1        # NEW or CANCELLED → DONE: drop what it holds
+    cdef bint committed(self) noexcept      # COMPLETE: going on would return at once, so a cancellation came too late
+    cdef object subject(self)               # what it waits on, for messages
+
+
+cdef class WaitQueue:
+    cdef Park first
+    cdef Park last
+    cdef Py_ssize_t length
+
+
+cdef inline void queue_append(WaitQueue queue, Park park) noexcept:
+    park.previous = queue.last
+    if queue.last is None:
+        queue.first = park
+    else:
+        queue.last.next = park
+    queue.last = park
+    queue.length += 1
+
+
+cdef inline void queue_remove(WaitQueue queue, Park park) noexcept:
+    """The caller holds a reference to ``park``, so nothing is freed here."""
+    if park.previous is None:
+        queue.first = park.next
+    else:
+        park.previous.next = park.next
+    if park.next is None:
+        queue.last = park.previous
+    else:
+        park.next.previous = park.previous
+    park.previous = None
+    park.next = None
+    queue.length -= 1
+
+
+cdef class Routine(Driver):
+    cdef object coroutine
+    cdef object run_context         # the contextvars.Context that every step runs in
+    cdef Scheduler scheduler
+    cdef object waiter              # the Park or the foreign future it is parked on
+    cdef object outcome             # the result; or (exception, traceback); while not done: an exception to throw in
+    cdef object cancel_message
+    cdef object name                # None: made from the id when somebody asks
+    cdef object spawn_site          # where it was spawned, in debug mode
+    cdef list callbacks             # (function, context) pairs
+    cdef WaitQueue joiners
+    cdef PyObject *live_previous    # neighbours among the scheduler's live routines: borrowed, unlinked before they die
+    cdef PyObject *live_next
+    cdef readonly unsigned long long id
+    cdef unsigned char status       # ROUTINE_…
+    cdef unsigned char cancelling_step   # CANCEL_…: what a requested cancellation still has to do
+    cdef int cancel_requests
+    cdef bint aborted
+    cdef bint started
+    cdef bint outcome_is_error
+    cdef bint log_traceback
+    cdef public bint _log_destroy_pending
+    cdef object __weakref__
+
+    cdef int cancel_now(self, object message) except -1
+    cdef object cancelled_error(self)
+    cdef int settle(self, object outcome, bint is_error, unsigned char status) except -1
+    cdef object take_result(self)
+    cdef object joined_result(self)
+    cdef int call_back(self, object function, object context) except -1
+    cdef int leaked(self) except -1
+    cdef int settle_leaked(self) except -1
+    cdef int close_coroutine(self) except -1
+    cdef str wait_name(self)
+
+
+cdef class Scheduler:
+    cdef Ring ready                 # Routines to step, TaskDrivers to fire
+    cdef object loop
+    cdef Py_hash_t loop_hash
+    cdef object call_soon
+    cdef PyObject *running          # the routine being stepped, borrowed from step()
+    cdef bint draining
+    cdef bint armed
+    cdef bint published             # asyncio's current task is one of ours
+    cdef int steps_to_clock         # steps between two looks at the clock, adapted to how long steps take
+    cdef unsigned long thread       # the thread that runs the loop
+    cdef PyObject *live             # first of the live routines, borrowed
+    cdef Py_ssize_t live_routines
+    cdef Py_ssize_t bound_tasks     # plain tasks bound to an operation of ours
+    cdef set foreign                # routines parked on foreign futures: what they wait on may hold them weakly
+    cdef TimerHeap timers
+    cdef object timer_handle
+    cdef long long timer_deadline   # what timer_handle is armed for, nanoseconds
+    cdef list inbox                 # Drivers woken by other threads
+    cdef SchedulerCounters counters
+    cdef object __weakref__
+
+    cdef int reserve(self) except -1
+    cdef int make_ready(self, Driver driver) except -1
+    cdef int arm(self) except -1
+    cdef int drain(self) except -1
+    cdef int step(self, Routine routine) except -1
+    cdef int park_routine(self, Routine routine, Park park) except -1
+    cdef int unstartable(self, Routine routine) except -1
+    cdef int bad_yield(self, Routine routine, object error) except -1
+    cdef int fail_step(self, Routine routine) except -1
+    cdef int park_on_future(self, Routine routine, object future) except -1
+    cdef int unpublish(self) except -1
+    cdef TimerEntry start_timer(self, long long deadline, Park park)
+    cdef int stop_timer(self, TimerEntry entry) except -1
+    cdef int arm_timer(self) except -1
+    cdef int fire_timers(self) except -1
+
+
+cdef PySendResult park_send(Park park, PyObject *argument, PyObject **result) except PYGEN_ERROR
+cdef int install_send(type park_type, void *send) except -1
+cdef int give_way() except -1
+cdef PySendResult yield_park(Park park, PyObject **result) except PYGEN_ERROR
+cdef int wake(Park park) except -1
+cdef int settle_park(Park park) except -1
+cdef Scheduler running_scheduler()
+cdef object current_task()
+cdef long long monotonic() noexcept
+cdef long long duration(object value, str what) except -1
+cdef void warn_if_new(Park park) noexcept
+cdef PySendResult resume_unsettled(Park park, PyObject **result) except PYGEN_ERROR
+cdef object creation_site()
+cdef bint debug_enabled
+cdef object fast_function(object module, str name, void *call, str doc)

@@ -1,0 +1,2055 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic, always_allow_keywords=False
+"""Routines, the scheduler that steps them, and what an operation is.
+
+An operation that cannot complete yields itself, a `Park`, to whoever drives the coroutine, and the driver binds itself to it: a
+scheduler stores the `Routine`, an `asyncio.Task` finds a future-like object and leaves its wake-up callback (kept in a
+`TaskDriver`). Whoever completes the operation asks the bound driver to wake. So nothing here asks who is running.
+
+Invariants:
+
+- A routine is in exactly one place: in the ready ring (``ROUTINE_READY``, once), being stepped (``ROUTINE_RUNNING``), bound to
+a park or a
+  foreign future (``ROUTINE_PARKED``), or done. It is in its scheduler's list of live routines until it is done.
+- ``park.driver`` is set only while the park is open or was settled and its driver not yet stepped.
+- An operation is settled once: ``state`` leaves ``PARK_OPEN`` in the same stretch that unlinks the park and decides its outcome,
+  and no Python code runs in that stretch. Whoever finds ``PARK_OPEN`` has won.
+- The ring has room for every live routine and every bound task, so making one ready cannot fail for want of memory.
+
+Threads: a scheduler belongs to the thread that runs its loop. Other threads reach it through `Scheduler.make_ready` alone,
+which goes
+through the inbox and ``call_soon_threadsafe``.
+"""
+
+import asyncio
+import asyncio.base_tasks
+import asyncio.coroutines
+import inspect
+import sys
+import types
+import weakref
+from asyncio import CancelledError, InvalidStateError
+from collections.abc import Coroutine
+from datetime import timedelta
+
+from .errors import Aborted, SpawnError, Timeout
+
+cimport cython
+from cpython.exc cimport PyErr_WriteUnraisable
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+
+from ._heap cimport TimerEntry, TimerHeap
+from ._ring cimport Ring, ring_pop, ring_push_reserved
+
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER)
+    #  define ROUTINES_THREAD_LOCAL __declspec(thread)
+    #else
+    #  define ROUTINES_THREAD_LOCAL __thread
+    #endif
+
+    /* The scheduler that is draining on this thread; borrowed, the drain holds it. */
+    static ROUTINES_THREAD_LOCAL PyObject *routines_draining = NULL;
+
+    /* Up to 3.13 the running task is an entry in a dictionary; later it is in the thread state, behind a function. */
+    #define ROUTINES_TASK_IN_DICT (PY_VERSION_HEX < 0x030E0000)
+
+    /* 3.12 and older let the hash be given: the loop's is computed once, and not for every step. */
+    #if PY_VERSION_HEX < 0x030D0000
+    #  define routines_set_task(tasks, loop, task, hash) _PyDict_SetItem_KnownHash(tasks, loop, task, hash)
+    #else
+    #  define routines_set_task(tasks, loop, task, hash) PyDict_SetItem(tasks, loop, task)
+    #endif
+
+    static inline long long routines_monotonic(void)
+    {
+    #if PY_VERSION_HEX >= 0x030D0000
+        PyTime_t now;
+        (void)PyTime_MonotonicRaw(&now);
+        return (long long)now;
+    #else
+        return (long long)_PyTime_GetMonotonicClock();
+    #endif
+    }
+
+    /* 1: a native coroutine that has not started; 0: one that has; -1: error. */
+    static inline int routines_coroutine_is_fresh(PyObject *coroutine)
+    {
+    #if PY_VERSION_HEX < 0x030D0000
+        return ((PyCoroObject *)coroutine)->cr_frame_state == -2;
+    #elif PY_VERSION_HEX < 0x030E0000
+        return ((PyCoroObject *)coroutine)->cr_frame_state == -3;
+    #else
+        /* The frame's state is private here. A frame that exists, does not run and is not suspended has not started. */
+        PyObject *flag = PyObject_GetAttrString(coroutine, "cr_suspended");
+        int result;
+        if (flag == NULL) return -1;
+        result = (flag == Py_False);
+        Py_DECREF(flag);
+        if (!result) return 0;
+        flag = PyObject_GetAttrString(coroutine, "cr_running");
+        if (flag == NULL) return -1;
+        result = (flag == Py_False);
+        Py_DECREF(flag);
+        if (!result) return 0;
+        flag = PyObject_GetAttrString(coroutine, "cr_frame");
+        if (flag == NULL) return -1;
+        result = (flag != Py_None);
+        Py_DECREF(flag);
+        return result;
+    #endif
+    }
+
+    static inline PyObject *routines_iternext_any(PyObject *self);
+
+    /* tp_iternext for every operation: 3.12 to 3.14 await non-generators through it and never ask for am_send. */
+    static PyObject *routines_iternext(PyObject *self)
+    {
+        return routines_iternext_any(self);
+    }
+
+    /* The same for what is awaited like an operation but never waits on anything: a slot of its own, see routines_is_park. */
+    static PyObject *routines_iternext_simple(PyObject *self)
+    {
+        PyObject *result = routines_iternext_any(self);
+        if (result == self) {
+            Py_DECREF(result);
+            PyErr_SetString(PyExc_SystemError, "an operation that never waits has yielded itself");
+            return NULL;
+        }
+        return result;
+    }
+
+    static inline PyObject *routines_iternext_any(PyObject *self)
+    {
+        PyObject *result = NULL;
+        switch (Py_TYPE(self)->tp_as_async->am_send(self, Py_None, &result)) {
+        case PYGEN_NEXT:
+            return result;
+        case PYGEN_ERROR:
+            return NULL;
+        default:
+            break;
+        }
+        if (result == Py_None) {
+            /* No exception set means None to the interpreter. */
+            Py_DECREF(result);
+            return NULL;
+        }
+    #if PY_VERSION_HEX >= 0x030C0000
+        if (PyLong_CheckExact(result) || PyFloat_CheckExact(result) || PyBool_Check(result)) {
+            /* One exception serves again and again while nobody else holds it. It keeps its value until the next time, so
+               only values that own nothing travel in it: a user's object must not outlive its last use. */
+            static PyStopIterationObject *reused = NULL;
+            PyStopIterationObject *stop = reused;
+            if (stop != NULL && Py_REFCNT(stop) == 1 && stop->traceback == NULL && stop->context == NULL
+                && stop->cause == NULL && stop->dict == NULL) {
+                PyObject *old = stop->value;
+                stop->value = result;
+                Py_XDECREF(old);
+                PyErr_SetRaisedException(Py_NewRef((PyObject *)stop));
+                return NULL;
+            }
+            stop = (PyStopIterationObject *)PyObject_CallOneArg(PyExc_StopIteration, result);
+            Py_DECREF(result);
+            if (stop == NULL) return NULL;
+            Py_XSETREF(reused, (PyStopIterationObject *)Py_NewRef((PyObject *)stop));
+            PyErr_SetRaisedException((PyObject *)stop);
+            return NULL;
+        }
+    #endif
+        {
+            /* Not PyErr_SetObject: a tuple or an exception as the value would be taken for the arguments. */
+            PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
+            Py_DECREF(result);
+            if (stop != NULL) {
+                PyErr_SetObject(PyExc_StopIteration, stop);
+                Py_DECREF(stop);
+            }
+        }
+        return NULL;
+    }
+
+    /* Every Park type, and no other, has that slot: cheaper than a walk along the base types. */
+    #define routines_is_park(object) (Py_TYPE(object)->tp_iternext == routines_iternext)
+
+    static int routines_install_send(PyObject *type, void *send, int is_park)
+    {
+        PyTypeObject *park = (PyTypeObject *)type;
+        PyAsyncMethods *own;
+        if (park->tp_as_async == NULL || park->tp_iternext == NULL) {
+            PyErr_SetString(PyExc_SystemError, "an operation needs __await__ and __next__ before its am_send");
+            return -1;
+        }
+        /* A type that defines no async method itself shares its base's table. One lives as long as its static type. */
+        own = (PyAsyncMethods *)PyMem_Malloc(sizeof(*own));
+        if (own == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        *own = *park->tp_as_async;
+        own->am_send = (sendfunc)send;
+        park->tp_as_async = own;
+        park->tp_iternext = is_park ? routines_iternext : routines_iternext_simple;
+        PyType_Modified(park);
+        return 0;
+    }
+    """
+    PyObject *routines_draining
+    const bint ROUTINES_TASK_IN_DICT
+    int routines_set_task(PyObject *tasks, PyObject *loop, PyObject *task, Py_hash_t hash) except -1
+    long long routines_monotonic() noexcept
+    int routines_coroutine_is_fresh(object coroutine) except -1
+    int routines_install_send(object park_type, void *send, bint is_park) except -1
+    bint routines_is_park(object candidate) noexcept
+    bint is_park_pointer "routines_is_park"(PyObject *candidate) noexcept
+    PyObject *routines_iternext(PyObject *self) except? NULL
+
+cdef extern from "Python.h":
+    PySendResult PyIter_Send(PyObject *iterator, object argument, PyObject **result)
+    object PyContext_CopyCurrent()
+    # Borrowed pointers, where what they point at cannot go meanwhile: no count moves for a call.
+    int PyContext_Enter(PyObject *context) noexcept
+    int PyContext_Exit(PyObject *context) except -1
+    int enter "PyContext_Enter"(PyObject *context) except -1
+    bint PyContext_CheckExact(object candidate)
+    object PyObject_Vectorcall(object function, PyObject **arguments, size_t count, PyObject *names)
+    bint PyCoro_CheckExact(object candidate)
+    unsigned long PyThread_get_thread_ident()
+    Py_ssize_t Py_REFCNT(PyObject *candidate)
+    int warn "PyErr_WarnEx"(object category, const char *message, Py_ssize_t stack_level) noexcept
+    int enter_recursion "Py_EnterRecursiveCall"(const char *where) except 1
+    void leave_recursion "Py_LeaveRecursiveCall"()
+
+cdef extern from *:
+    """
+    #define routines_steal(pointer) (pointer)
+
+    /* A module function that gets its arguments as they lie on the caller's stack: no tuple and no dictionary is
+       made, and a keyword
+       costs a comparison. Functions live as long as the process, and so do their descriptions. */
+    static PyObject *routines_fast_function(PyObject *module, const char *name, void *call, const char *doc)
+    {
+        PyMethodDef *method = (PyMethodDef *)PyMem_Calloc(1, sizeof(*method));
+        if (method == NULL) return PyErr_NoMemory();
+        method->ml_name = name;
+        method->ml_meth = (PyCFunction)call;
+        method->ml_flags = METH_FASTCALL | METH_KEYWORDS;
+        method->ml_doc = doc;
+        return PyCFunction_NewEx(method, NULL, module);
+    }
+    """
+    object routines_fast_function(object module, const char *name, void *call, const char *doc)
+    object steal "routines_steal"(PyObject *pointer)    # the reference becomes the caller's
+
+
+cdef enum:
+    ROUTINE_READY = 0       # the first two are also indices into STATE_NAMES
+    ROUTINE_RUNNING = 1
+    ROUTINE_PARKED = 2
+    ROUTINE_RETURNED = 3    # this and all after it: done
+    ROUTINE_FAILED = 4
+    ROUTINE_CANCELLED = 5
+
+cdef enum:
+    CANCEL_NOTHING = 0
+    CANCEL_AT_STEP = 1          # asked for while it ran or was ready: the next step throws, and returning counts as cancelled
+    CANCEL_AT_SUSPENSION = 2    # met a completed operation: that one returns, the next suspension is cancelled
+    CANCEL_THROW = 3            # outcome is an exception that the next step throws, no cancellation
+
+cdef enum:
+    # A drain steps this many routines at most, and for this long at most, before the loop may serve sockets and timers.
+    # A turn of the loop costs 3 to 5 microseconds, so half a millisecond makes it a hundredth.
+    DRAIN_BUDGET_STEPS = 20_000
+    DRAIN_BUDGET_NS = 500_000
+    # The clock is read every so many steps: often where steps are slow, seldom where they are quick.
+    CLOCK_STEPS_MAX = 64
+    CLOCK_SLICE_NS = 25_000
+
+cdef tuple STATE_NAMES = (
+    "ready", "running", "sleep", "chan send", "chan receive", "select", "io wait", "join", "done"
+)
+
+cdef object get_running_loop = asyncio._get_running_loop
+cdef object asyncio_current_task = asyncio.current_task
+cdef object current_tasks = None
+cdef object swap_current_task = None
+if ROUTINES_TASK_IN_DICT:
+    current_tasks = asyncio.tasks._current_tasks
+else:
+    swap_current_task = asyncio.tasks._swap_current_task
+
+cdef object plain_future_types = (asyncio.Future, asyncio.Task)
+cdef unsigned long long last_id = 0
+cdef object schedulers = weakref.WeakSet()
+cdef object Context = type(PyContext_CopyCurrent())
+
+operations_left = OPERATION_BUDGET
+debug_enabled = False
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Operations
+
+
+cdef long long monotonic() noexcept:
+    return routines_monotonic()
+
+
+cdef long long duration(object value, str what) except -1:
+    """Nanoseconds from the seconds or the timedelta that a user passed; refuses what is no duration."""
+    cdef double seconds
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = value
+    elif hasattr(type(value), "__float__") or hasattr(type(value), "__index__"):
+        seconds = float(value)
+    else:
+        raise TypeError(f"{what} must be seconds as a number, or a timedelta, not {value!r}")
+    if not seconds >= 0:
+        raise ValueError(f"{what} must not be negative or NaN, but is {value!r}")
+    if seconds >= 9.0e9:
+        return 0x7fffffffffffffff - routines_monotonic()    # nearly three hundred years: as good as never
+    return <long long>(seconds * 1e9)
+
+
+cdef class Driver:
+    """Not for users: whoever is bound to an open operation."""
+
+    cdef int wake(self, Park park) except -1:
+        raise RuntimeError("a driver cannot be made by hand")
+
+
+cdef int give_way() except -1:
+    """True where the running step has used up its operations: the operation then yields before it has done anything."""
+    global operations_left
+    if operations_left > 0:
+        operations_left -= 1
+        return 0
+    operations_left = OPERATION_BUDGET
+    return 1
+
+
+cdef PySendResult yield_park(Park park, PyObject **result) except PYGEN_ERROR:
+    """The operation is open: hand it to the driver."""
+    park.blocking = True
+    Py_INCREF(park)
+    result[0] = <PyObject *>park
+    return PYGEN_NEXT
+
+
+cdef PySendResult park_send(Park park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    """``am_send`` of an operation: its first step starts it, a later one fetches what came of it."""
+    cdef object outcome
+    if park.state == PARK_NEW:
+        if give_way():
+            Py_INCREF(None)
+            result[0] = <PyObject *>None
+            return PYGEN_NEXT
+        if not park.start():
+            return yield_park(park, result)
+    elif park.state != PARK_COMPLETE:
+        return resume_unsettled(park, result)
+    outcome = park.finish()
+    Py_INCREF(outcome)
+    result[0] = <PyObject *>outcome
+    return PYGEN_RETURN
+
+
+cdef PySendResult resume_unsettled(Park park, PyObject **result) except PYGEN_ERROR:
+    if park.state == PARK_OPEN:
+        if park.driver is not None:
+            raise RuntimeError(f"{park!r} is awaited already, by {park.driver!r}; make an operation for each await")
+        return yield_park(park, result)     # driven by hand, and asked again too early
+    if park.state == PARK_CANCELLED:
+        park.state = PARK_DONE
+        raise CancelledError()
+    raise RuntimeError(f"cannot reuse already awaited {park!r}; make an operation for each await")
+
+
+cdef int install_send(type park_type, void *send) except -1:
+    """Give an operation type its ``am_send``, which Cython has no method for, and the ``tp_iternext`` that goes with it.
+
+    ``send`` is a ``cdef PySendResult send(park, PyObject *argument, PyObject **result) except PYGEN_ERROR`` whose first
+    argument has that type.
+    """
+    return routines_install_send(park_type, send, issubclass(park_type, Park))
+
+
+cdef int settle_park(Park park) except -1:
+    """Complete an open operation that is unlinked already, and wake its driver."""
+    park.state = PARK_COMPLETE
+    return wake(park)
+
+
+cdef int wake(Park park) except -1:
+    """Make the driver of a settled operation go on. Runs no Python code of a user's.
+
+    Unbound means that the driver is just about to bind itself: it looks at the state when it does.
+    """
+    cdef Driver driver = park.driver
+    if driver is None:
+        return 0
+    park.driver = None
+    if type(driver) is Routine:
+        (<Routine>driver).status = ROUTINE_READY
+        return (<Routine>driver).scheduler.make_ready(driver)
+    return driver.wake(park)
+
+
+cdef class Park:
+    """An operation that a coroutine awaits: the base of every awaitable of this package.
+
+    It has effect only once it is awaited, and once. Outside a routine it looks like a coroutine that yields a future, so
+    ``asyncio.create_task``, ``asyncio.wait_for`` and whatever drives coroutines can take it as it is.
+    """
+
+    def __cinit__(self):
+        self.blocking = -1
+
+    def __init__(self):
+        raise TypeError(f"{type(self).__name__} is an operation; it is made by the method that starts it")
+
+    cdef int start(self) except -1:
+        raise RuntimeError("an operation cannot be made by hand")
+
+    cdef object finish(self):
+        self.state = PARK_DONE
+        return None
+
+    cdef int unlink(self) except -1:
+        return 0
+
+    cdef int give_back(self) except -1:
+        return 0
+
+    cdef int expire(self) except -1:
+        return 0
+
+    cdef int release(self) except -1:
+        self.state = PARK_DONE
+        return 0
+
+    cdef bint committed(self) noexcept:
+        return True
+
+    cdef int cancel_through(self, object message) except -1:
+        return 0
+
+    cdef object subject(self):
+        return None
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise RuntimeError("an operation cannot be made by hand")   # install_send replaces the slot
+
+    def send(self, value, /):
+        """The coroutine protocol: start or go on."""
+        cdef PyObject *raw = routines_iternext(<PyObject *>self)
+        if raw == NULL:
+            raise StopIteration
+        return steal(raw)
+
+    def throw(self, kind, value=None, traceback=None, /):
+        """The coroutine protocol: raise here, unless the operation is complete and the exception a cancellation of the
+        running task.
+
+        Then the operation returns, and the cancellation is handed back to the task for its next suspension.
+        """
+        cdef object error = kind
+        cdef object task
+        cdef object outcome
+        if isinstance(kind, type):
+            error = value if isinstance(value, kind) else kind() if value is None else kind(value)
+        if traceback is not None:
+            error = error.with_traceback(traceback)
+        if self.state == PARK_COMPLETE:
+            task = current_task() if isinstance(error, CancelledError) and self.committed() else None
+            if task is None:
+                self.give_back()
+            else:
+                asyncio.get_running_loop().call_soon(hand_back, task, error.args)
+                outcome = self.finish()
+                raise StopIteration(outcome)
+        elif self.state == PARK_OPEN:
+            self.driver = None
+            self.unlink()
+        self.release()
+        raise error
+
+    def close(self):
+        """The coroutine protocol: give up. An open operation leaves its channel as it was; an unfetched value goes back."""
+        cdef Driver driver = self.driver
+        if self.state == PARK_OPEN:
+            if type(driver) is Routine:
+                # Its coroutine is being closed under it: by the collector, as nothing could wake it, or by hand.
+                (<Routine>driver).leaked()
+                (<Routine>driver).settle_leaked()
+            self.driver = None
+            self.unlink()
+        elif self.state == PARK_COMPLETE:
+            self.give_back()
+        self.release()
+
+    # What an asyncio.Task asks of a future that it is given.
+
+    @property
+    def _asyncio_future_blocking(self):
+        # None before it is awaited: asyncio.isfuture() is to be false, so that gather() and others wrap it in a task.
+        return None if self.blocking < 0 else self.blocking > 0
+
+    @_asyncio_future_blocking.setter
+    def _asyncio_future_blocking(self, value):
+        self.blocking = -1 if value is None else 1 if value else 0
+
+    def get_loop(self):
+        """The running loop: an operation belongs to whoever awaits it."""
+        return asyncio.get_running_loop()
+
+    def add_done_callback(self, function, /, *, context=None):
+        """Bind a plain task: ``function(self)`` runs in ``context`` once the operation is settled."""
+        cdef TaskDriver driver
+        if self.driver is not None:
+            raise RuntimeError(f"{self!r} is awaited already, by {self.driver!r}; make an operation for each await")
+        driver = bind_task(self, function, context)
+        if self.state == PARK_OPEN:
+            self.driver = driver
+        else:
+            driver.wake(self)       # another thread has settled it since it was yielded
+
+    def remove_done_callback(self, function, /):
+        """Unbind the plain task that left ``function``; how many were unbound."""
+        cdef Driver driver = self.driver
+        if type(driver) is TaskDriver and (<TaskDriver>driver).function == function:
+            (<TaskDriver>driver).unbind()
+            self.driver = None
+            return 1
+        return 0
+
+    def cancel(self, msg=None):
+        """Leave an open operation and wake its driver with a cancellation; False where it is complete already."""
+        cdef Driver driver = self.driver
+        if self.state != PARK_OPEN:
+            return False
+        if self.cancel_through(msg):
+            return True
+        self.unlink()
+        self.state = PARK_CANCELLED
+        if type(driver) is TaskDriver:
+            (<TaskDriver>driver).cancel_arguments = () if msg is None else (msg,)
+            (<TaskDriver>driver).cancelled = True
+        wake(self)
+        return True
+
+    def done(self):
+        return self.state >= PARK_COMPLETE
+
+    def cancelled(self):
+        return self.state == PARK_CANCELLED
+
+    def result(self):
+        """None: what came of the operation is fetched by going on, and not here."""
+        if self.state < PARK_COMPLETE:
+            raise InvalidStateError("Result is not set.")
+        return None
+
+    def exception(self):
+        self.result()
+        return None
+
+    def __repr__(self):
+        subject = self.subject()
+        waits = STATE_NAMES[self.wait] if self.wait < len(STATE_NAMES) else "operation"
+        progress = ("not awaited", "waiting", "complete", "cancelled", "done")[self.state]
+        if subject is None:
+            return f"<{waits} operation, {progress}>"
+        return f"<{waits} operation on {subject!r}, {progress}>"
+
+
+cdef object current_task():
+    """What asyncio takes for the running task: an eager task started by a routine is not that routine. None without a loop."""
+    cdef object loop = get_running_loop()
+    if loop is None:
+        return None
+    if ROUTINES_TASK_IN_DICT:
+        return (<dict>current_tasks).get(loop)
+    return asyncio_current_task(loop)
+
+
+def hand_back(task, arguments):
+    # The count of cancellations is as it was when the operation swallowed this one: zero means that it was taken back.
+    if not task.done() and task.cancelling() > 0:
+        task.cancel(*arguments)
+        task.uncancel()
+
+
+@cython.final
+cdef class WaitQueue:
+    """Parks that wait for one thing, in FIFO order; leaving is O(1).
+
+    Neighbours own one another both ways: a chain of a million that is owned one way overflows the C stack when it is dropped.
+    """
+
+
+cdef TaskDriver bind_task(Park park, object function, object context):
+    cdef Scheduler scheduler = running_scheduler()
+    cdef TaskDriver driver
+    if scheduler is None:
+        raise RuntimeError("an operation of routines can be awaited only while an asyncio loop runs on this thread")
+    driver = TaskDriver.__new__(TaskDriver)
+    driver.scheduler = scheduler
+    driver.function = function
+    driver.run_context = context if context is not None else PyContext_CopyCurrent()
+    scheduler.bound_tasks += 1
+    try:
+        scheduler.reserve()
+    except BaseException:
+        scheduler.bound_tasks -= 1
+        raise
+    return driver
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class TaskDriver(Driver):
+    """Stands for the plain asyncio task that is bound to an operation.
+
+    Its wake-up goes through the scheduler's ring, so a hand-over between plain tasks costs no turn of the loop.
+    """
+    # Not cleared by the collector: every cycle through here goes through the task, which clears itself.
+    cdef Scheduler scheduler
+    cdef object function            # the task's wake-up
+    cdef object run_context
+    cdef bint cancelled
+    cdef tuple cancel_arguments
+
+    cdef int wake(self, Park park) except -1:
+        return self.scheduler.make_ready(self)
+
+    cdef int unbind(self) except -1:
+        self.scheduler.bound_tasks -= 1
+        return 0
+
+    cdef int fire(self) except -1:
+        cdef object function = self.function
+        self.scheduler.bound_tasks -= 1
+        self.function = None
+        if function is None:
+            return 0
+        enter(<PyObject *>self.run_context)
+        try:
+            function(self)
+        finally:
+            PyContext_Exit(<PyObject *>self.run_context)
+        return 0
+
+    # The task's wake-up asks the future it was given how things stand; it is given this.
+
+    def result(self):
+        if self.cancelled:
+            raise CancelledError(*self.cancel_arguments)
+        return None
+
+    def __repr__(self):
+        return f"<wake-up of {self.function!r}>"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Routines
+
+
+cdef object creation_site():
+    """``file:line`` of the first frame outside this package, for messages; None where there is none."""
+    cdef object frame
+    try:
+        frame = sys._getframe(0)
+    except ValueError:
+        return None
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+cdef str describe_callable(object candidate):
+    return getattr(candidate, "__qualname__", None) or repr(candidate)
+
+
+cdef int check_coroutine(object candidate) except -1:
+    """Raise SpawnError where this cannot be run as a routine."""
+    if PyCoro_CheckExact(candidate):
+        if routines_coroutine_is_fresh(candidate):
+            return 0
+        raise SpawnError(
+            f"{candidate!r} was started already; call {describe_callable(candidate)}() again for a coroutine of its own"
+        )
+    if isinstance(candidate, Coroutine):
+        return 0
+    if inspect.isgenerator(candidate) and candidate.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        return 0
+    if callable(candidate):
+        if inspect.iscoroutinefunction(candidate):
+            raise SpawnError(
+                f"{candidate!r} is an async function, not a coroutine; pass {describe_callable(candidate)}(…), or use go()"
+            )
+        raise SpawnError(f"{candidate!r} is a function, not a coroutine; spawn() takes what calling an async function returns")
+    raise SpawnError(f"{candidate!r} is not a coroutine; pass what calling an async function returns")
+
+
+cdef int close_quietly(object coroutine) except -1:
+    """So that no "never awaited" warning follows the error that the caller is about to raise."""
+    close = getattr(coroutine, "close", None)
+    if close is not None and (PyCoro_CheckExact(coroutine) or isinstance(coroutine, Coroutine)):
+        close()
+    return 0
+
+
+cdef list fast_texts = []
+
+
+cdef object fast_function(object module, str name, void *call, str doc):
+    """A module function of ``call(module, arguments, count, names)``, see routines_fast_function."""
+    cdef bytes raw_name = name.encode()
+    cdef bytes raw_doc = doc.encode()
+    fast_texts.append((raw_name, raw_doc))      # the description points into them
+    return routines_fast_function(module, raw_name, call, raw_doc)
+
+
+cdef Routine launch(Scheduler scheduler, object coroutine, object name, object context):
+    """Make the routine and put it last in the ring. Everything that can fail comes first."""
+    global last_id
+    cdef Routine routine = Routine.__new__(Routine)
+    routine.coroutine = coroutine
+    routine.run_context = PyContext_CopyCurrent() if context is None else context
+    routine.name = name
+    if debug_enabled:
+        routine.spawn_site = creation_site()
+    routine.scheduler = scheduler
+    enlist(scheduler, routine)
+    return routine
+
+
+cdef int enlist(Scheduler scheduler, Routine routine) except -1:
+    global last_id
+    scheduler.live_routines += 1
+    try:
+        scheduler.reserve()
+    except BaseException:
+        scheduler.live_routines -= 1
+        raise
+    routine.status = ROUTINE_READY
+    last_id += 1
+    routine.id = last_id
+    routine.live_previous = NULL
+    routine.live_next = scheduler.live
+    if scheduler.live != NULL:
+        (<Routine>scheduler.live).live_previous = <PyObject *>routine
+    scheduler.live = <PyObject *>routine
+    scheduler.counters.spawned += 1
+    if register_routine is not None:
+        register_routine(routine)
+    scheduler.make_ready(routine)
+    return 0
+
+
+cdef void delist(Scheduler scheduler, Routine routine) noexcept:
+    if routine.live_previous != NULL:
+        (<Routine>routine.live_previous).live_next = routine.live_next
+    else:
+        scheduler.live = routine.live_next
+    if routine.live_next != NULL:
+        (<Routine>routine.live_next).live_previous = routine.live_previous
+    routine.live_previous = NULL
+    routine.live_next = NULL
+    scheduler.live_routines -= 1
+
+
+cdef object check_context(object context):
+    if context is not None and not PyContext_CheckExact(context):
+        raise TypeError(f"context must be a contextvars.Context, not {context!r}")
+    return context
+
+
+def spawn(coro, *, name=None, context=None):
+    """Start a coroutine as a routine on the running loop; it takes its first step at the next turn, in FIFO order.
+
+    Nobody has to keep the handle: a routine that is ready, sleeping or waiting for anything outside channels is kept alive.
+
+    Args:
+        coro: what calling an async function returned.
+        name: for messages; ``Routine-<id>`` where it is None.
+        context: the ``contextvars.Context`` to run in; a copy of the caller's where it is None.
+
+    Returns:
+        The `Routine`.
+
+    Raises:
+        SpawnError: ``coro`` is no coroutine, was started already, or no loop is running. A coroutine passed without a running
+            loop is closed, so that no warning follows.
+
+    Example:
+        >>> import routines
+        >>> async def double(x):
+        ...     return 2 * x
+        >>> async def main():
+        ...     return await routines.spawn(double(21)).join()
+        >>> routines.run(main())
+        42
+    """
+    cdef Scheduler scheduler = running_scheduler()
+    if scheduler is None:
+        close_quietly(coro)
+        raise SpawnError(no_loop(coro))
+    check_coroutine(coro)
+    if context is not None:
+        check_context(context)
+    return launch(scheduler, coro, None if name is None else str(name), context)
+
+
+cdef str no_loop(object candidate):
+    return (
+        f"no event loop is running on this thread, so {candidate!r} cannot be started; "
+        "call this inside an async function, or start one with routines.run()"
+    )
+
+
+cdef object call_go(PyObject *module, PyObject **arguments, Py_ssize_t count, PyObject *names):
+    cdef Scheduler scheduler = running_scheduler()
+    cdef object function
+    cdef object coroutine
+    if count == 0:
+        raise TypeError("go() takes an async function and its arguments")
+    function = <object>arguments[0]
+    if scheduler is None:
+        if not callable(function):
+            close_quietly(function)
+        raise SpawnError(no_loop(function))
+    if PyCoro_CheckExact(function) or not callable(function):
+        if count > 1 or names != NULL:
+            raise SpawnError(
+                f"{function!r} is not a function, so it cannot be given arguments; pass the async function itself"
+            )
+        coroutine = function
+        check_coroutine(coroutine)
+    else:
+        coroutine = PyObject_Vectorcall(function, arguments + 1, count - 1, names)
+        if not PyCoro_CheckExact(coroutine):
+            if not isinstance(coroutine, Coroutine):
+                raise SpawnError(
+                    f"{describe_callable(function)} is not an async function: calling it returned {coroutine!r}; "
+                    "pass an async function"
+                )
+        elif not routines_coroutine_is_fresh(coroutine):
+            check_coroutine(coroutine)
+    return launch(scheduler, coroutine, None, None)
+
+
+go = fast_function(__name__, "go", <void *>call_go, """go(fn, /, *args, **kwargs)
+--
+
+Go's ``go f(x)``: call an async function and start what it returns as a routine.
+
+Args:
+    fn: an async function, called at once with the other arguments; or a coroutine, as `spawn` takes it, and then
+        nothing else.
+
+Returns:
+    The `Routine`.
+
+Raises:
+    SpawnError: ``fn`` is neither, or did not return a coroutine, or no loop is running. ``fn`` is not called without a loop.
+
+Example:
+    >>> import routines
+    >>> async def double(x):
+    ...     return 2 * x
+    >>> async def main():
+    ...     return await routines.go(double, 21).join()
+    >>> routines.run(main())
+    42
+""")
+
+
+def task_factory(loop, coro, **kwargs):
+    """For ``loop.set_task_factory(routines.task_factory)``: ``asyncio.create_task`` then makes routines."""
+    return Routine(coro, loop=loop, **kwargs)
+
+
+def current():
+    """The routine that is running here, or None in a plain task, in a callback, or in no loop at all."""
+    cdef object task = current_task()
+    return task if type(task) is Routine else None
+
+
+def live_routines():
+    """Every routine that is not done, over all loops, oldest first for each loop."""
+    cdef Scheduler scheduler
+    cdef PyObject *node
+    cdef list found = []
+    cdef list part
+    for scheduler in list(schedulers):
+        part = []
+        node = scheduler.live
+        while node != NULL:
+            # Zero means that it is just being freed, and one of its weak reference callbacks asked.
+            if Py_REFCNT(node) > 0:
+                part.append(<object>node)
+            node = (<Routine>node).live_next
+        part.reverse()
+        found += part
+    return found
+
+
+cdef object register_routine = None
+
+
+def register_each(function, /):
+    """Have ``function`` called with every routine from now on; for an asyncio that cannot be told of them otherwise."""
+    global register_routine
+    register_routine = function
+
+
+def set_debug(enabled, /):
+    """Record where routines are spawned and channels are made, for `repr`, warnings and dumps; costs about a microsecond each."""
+    global debug_enabled
+    debug_enabled = bool(enabled)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Routine(Driver):
+    """Routine(coro, *, loop=None, name=None, context=None, eager_start=False)
+--
+
+A running async function: what `go` and `spawn` return.
+
+It does what ``asyncio.Task`` documents, so it can stand wherever asyncio and libraries take a task, and adds `join`, `abort`,
+`id` and `state`.
+`cancel` and `abort` stop it in the same way; they differ in what `join` raises (`Aborted`) and what awaiting the
+routine itself raises (``asyncio.CancelledError``).
+
+Args:
+    coro: a coroutine.
+    loop: the loop to run on; the running one where it is None.
+    name: for messages.
+    context: the ``contextvars.Context`` to run in; a copy of the current one where it is None.
+
+Raises:
+    TypeError: ``coro`` is no coroutine.
+    RuntimeError: no loop is given and none is running.
+"""
+
+    # Not cleared by the collector: __del__ ends a routine before anything is cleared, and closes its coroutine, which drops what
+    # that held; every other cycle through here goes through an exception, a list or a context, which clear themselves.
+
+    def __cinit__(self):
+        self.status = ROUTINE_RETURNED      # of no scheduler yet: nothing may happen to it
+        self._log_destroy_pending = True
+
+    def __init__(self, coro, *, loop=None, name=None, context=None, eager_start=False):
+        cdef Scheduler scheduler
+        if self.scheduler is not None:
+            raise RuntimeError(f"{self!r} was started already")
+        if not asyncio.coroutines.iscoroutine(coro):
+            raise TypeError(f"a coroutine was expected, got {coro!r}")
+        if loop is None:
+            scheduler = running_scheduler()
+            if scheduler is None:
+                close_quietly(coro)
+                raise RuntimeError("no running event loop")
+        else:
+            scheduler = scheduler_of(loop)
+        self.coroutine = coro
+        self.run_context = PyContext_CopyCurrent() if context is None else check_context(context)
+        self.name = None if name is None else str(name)
+        if debug_enabled:
+            self.spawn_site = creation_site()
+        self.scheduler = scheduler
+        enlist(scheduler, self)
+
+    @classmethod
+    def __class_getitem__(cls, item, /):
+        return types.GenericAlias(cls, item)
+
+    cdef int wake(self, Park park) except -1:
+        self.status = ROUTINE_READY
+        return self.scheduler.make_ready(self)
+
+    # -- outcome
+
+    cdef int settle(self, object outcome, bint is_error, unsigned char status) except -1:
+        """The coroutine is finished: publish the outcome, wake who joins, schedule the callbacks."""
+        cdef Scheduler scheduler = self.scheduler
+        cdef Park joiner
+        cdef object callbacks
+        cdef WaitQueue joiners
+        if self.status >= ROUTINE_RETURNED:
+            return 0
+        self.outcome = outcome
+        self.outcome_is_error = is_error
+        self.waiter = None
+        self.cancelling_step = CANCEL_NOTHING
+        self.status = status
+        delist(scheduler, self)
+        if status == ROUTINE_RETURNED:
+            scheduler.counters.completed += 1
+        elif status == ROUTINE_FAILED:
+            scheduler.counters.failed += 1
+            self.log_traceback = True
+        else:
+            scheduler.counters.aborted += 1
+        joiners = self.joiners
+        if joiners is not None:
+            while joiners.first is not None:
+                joiner = joiners.first
+                queue_remove(joiners, joiner)
+                settle_park(joiner)
+        callbacks = self.callbacks
+        if callbacks is not None:
+            self.callbacks = None
+            for function, context in callbacks:
+                self.call_back(function, context)
+        return 0
+
+    cdef int call_back(self, object function, object context) except -1:
+        """Have the loop call it; a routine may be collected on any thread, and after its loop was closed."""
+        cdef object loop = self.get_loop()
+        if self.scheduler.thread == PyThread_get_thread_ident():
+            schedule = loop.call_soon
+        else:
+            schedule = loop.call_soon_threadsafe
+        try:
+            schedule(function, self, context=context)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+        return 0
+
+    cdef object take_result(self):
+        """The result, or the exception raised as it was: with the traceback it ended with, however often it is raised."""
+        cdef object error
+        if not self.outcome_is_error:
+            return self.outcome
+        self.log_traceback = False
+        error, traceback = self.outcome
+        raise error.with_traceback(traceback)
+
+    cdef object joined_result(self):
+        """The same for whoever joined: a cancelled routine raises Aborted."""
+        cdef object error
+        if self.status == ROUTINE_CANCELLED:
+            error = self.outcome[0]
+            raise Aborted(error.args[0] if error.args else None, routine=self) from error
+        return self.take_result()
+
+    def done(self):
+        """Whether it has returned, raised or been cancelled."""
+        return self.status >= ROUTINE_RETURNED
+
+    def cancelled(self):
+        """Whether it ended by a cancellation."""
+        return self.status == ROUTINE_CANCELLED
+
+    def result(self):
+        """What the coroutine returned; raises what it raised, ``CancelledError`` where it was cancelled,
+        ``InvalidStateError`` before it is done."""
+        if self.status < ROUTINE_RETURNED:
+            raise InvalidStateError("Result is not set.")
+        return self.take_result()
+
+    def exception(self):
+        """The exception that ended it, or None; raises ``CancelledError`` where it was cancelled, ``InvalidStateError``
+        before it is done."""
+        if self.status < ROUTINE_RETURNED:
+            raise InvalidStateError("Exception is not set.")
+        if self.status == ROUTINE_CANCELLED:
+            return self.take_result()
+        self.log_traceback = False
+        return self.outcome[0] if self.outcome_is_error else None
+
+    def set_result(self, result, /):
+        raise RuntimeError("Task does not support set_result operation")
+
+    def set_exception(self, exception, /):
+        raise RuntimeError("Task does not support set_exception operation")
+
+    def add_done_callback(self, function, /, *, context=None):
+        """Have the loop call ``function(routine)`` soon after it is done, in ``context`` or a copy of the current one."""
+        if context is None:
+            context = PyContext_CopyCurrent()
+        if self.status >= ROUTINE_RETURNED:
+            self.call_back(function, context)
+        elif self.callbacks is None:
+            self.callbacks = [(function, context)]
+        else:
+            self.callbacks.append((function, context))
+
+    def remove_done_callback(self, function, /):
+        """Take back every callback equal to ``function``; how many there were."""
+        cdef list callbacks = self.callbacks
+        cdef list kept
+        if callbacks is None:
+            return 0
+        kept = [pair for pair in callbacks if pair[0] != function]
+        removed = len(callbacks) - len(kept)
+        if self.callbacks is not None:      # a comparison is the user's code: it may have ended the routine
+            self.callbacks = kept or None
+        return removed
+
+    def __await__(self):
+        """The result, as awaiting a task gives it; cancelled: ``CancelledError``."""
+        return join_operation(self, False, -1)
+
+    __iter__ = __await__
+
+    def join(self, timeout=None):
+        """Wait for the end and return the result; any number may join, and each gets the outcome.
+
+        A joiner that is cancelled leaves the routine alone.
+
+        Args:
+            timeout: seconds as a float, or a timedelta; None waits for ever.
+
+        Returns:
+            What the coroutine returned.
+
+        Raises:
+            Aborted: it was stopped, by `abort` or `cancel`; ``reason`` is what they were given.
+            Timeout: it was not done in time; it goes on.
+            ValueError: ``timeout`` is negative or NaN.
+            BaseException: what the coroutine raised, as it was.
+        """
+        return join_operation(self, True, -1 if timeout is None else duration(timeout, "timeout"))
+
+    # -- cancellation
+
+    cdef object cancelled_error(self):
+        message = self.cancel_message
+        return CancelledError() if message is None else CancelledError(message)
+
+    cdef int cancel_now(self, object message) except -1:
+        """Bring a requested cancellation as far as it goes now; the rest is up to the next step."""
+        cdef Park park
+        self.cancel_message = message
+        if self.cancelling_step == CANCEL_THROW:
+            self.outcome = None
+        if self.status == ROUTINE_PARKED:
+            if not routines_is_park(self.waiter):
+                # A foreign future: it answers, and its callback brings the cancellation.
+                if self.waiter.cancel(msg=message):
+                    return 0
+                self.cancelling_step = CANCEL_AT_STEP
+                return 0
+            park = <Park>self.waiter
+            if park.state == PARK_OPEN:
+                if park.cancel_through(message):
+                    return 0
+                park.unlink()
+                park.state = PARK_CANCELLED
+                return wake(park)
+        if routines_is_park(self.waiter) and (<Park>self.waiter).state == PARK_COMPLETE:
+            if self.cancelling_step == CANCEL_NOTHING:
+                self.cancelling_step = CANCEL_AT_SUSPENSION
+            return 0
+        self.cancelling_step = CANCEL_AT_STEP
+        return 0
+
+    def cancel(self, msg=None):
+        """Ask it to stop: ``CancelledError`` is raised at its current or next suspension; False where it is done.
+
+        A cancellation that meets a completed operation lets that one return and is raised at the next suspension.
+        """
+        self.log_traceback = False
+        if self.status >= ROUTINE_RETURNED:
+            return False
+        self.cancel_requests += 1
+        self.cancel_now(msg)
+        return True
+
+    def abort(self, reason=None):
+        """Stop it at its current suspension; its ``finally`` blocks run.
+
+        Args:
+            reason: what `join` is to say, as ``Aborted.reason``.
+
+        Returns:
+            False where it was done already.
+        """
+        if self.status >= ROUTINE_RETURNED:
+            return False
+        return self.cancel(reason)
+
+    def cancelling(self):
+        """How many cancellations were asked for and not taken back."""
+        return self.cancel_requests
+
+    def uncancel(self):
+        """Take one cancellation back; the last one also stops one that was not raised yet. How many are left."""
+        if self.cancel_requests > 0:
+            self.cancel_requests -= 1
+            if self.cancel_requests == 0 and self.cancelling_step in (CANCEL_AT_STEP, CANCEL_AT_SUSPENSION):
+                self.cancelling_step = CANCEL_NOTHING
+        return self.cancel_requests
+
+    # -- what asyncio and libraries look at
+
+    @property
+    def _asyncio_future_blocking(self):
+        return False
+
+    @property
+    def _must_cancel(self):
+        return self.cancelling_step in (CANCEL_AT_STEP, CANCEL_AT_SUSPENSION)
+
+    @property
+    def _fut_waiter(self):
+        return self.waiter
+
+    @property
+    def _loop(self):
+        return self.scheduler.loop if self.scheduler is not None else None
+
+    @property
+    def _coro(self):
+        return self.coroutine
+
+    @property
+    def _exception(self):
+        return self.outcome[0] if self.status == ROUTINE_FAILED else None
+
+    @property
+    def _cancel_message(self):
+        return self.cancel_message
+
+    def _make_cancelled_error(self):
+        return self.outcome[0] if self.status == ROUTINE_CANCELLED else self.cancelled_error()
+
+    @property
+    def _state(self):
+        if self.status < ROUTINE_RETURNED:
+            return "PENDING"
+        return "CANCELLED" if self.status == ROUTINE_CANCELLED else "FINISHED"
+
+    @property
+    def _source_traceback(self):
+        return None
+
+    @property
+    def _callbacks(self):
+        return list(self.callbacks) if self.callbacks is not None else []
+
+    @property
+    def _log_traceback(self):
+        return self.log_traceback
+
+    @_log_traceback.setter
+    def _log_traceback(self, value):
+        if value:
+            raise ValueError("_log_traceback can only be set to False")
+        self.log_traceback = False
+
+    def get_loop(self):
+        """The loop it runs on."""
+        if self.scheduler is None:
+            raise RuntimeError("Routine object is not initialized.")
+        return self.scheduler.loop
+
+    def get_coro(self):
+        """The coroutine."""
+        return self.coroutine
+
+    def get_context(self):
+        """The ``contextvars.Context`` it runs in."""
+        return self.run_context
+
+    def get_name(self):
+        """Its name, ``Routine-<id>`` unless it was given one."""
+        if self.name is None:
+            self.name = f"Routine-{self.id}"
+        return self.name
+
+    def set_name(self, value, /):
+        """Give it a name, for messages."""
+        self.name = str(value)
+
+    def get_stack(self, *, limit=None):
+        """The frames where it is suspended, or those of the traceback that ended it; at most ``limit``."""
+        return asyncio.base_tasks._task_get_stack(self, limit)
+
+    def print_stack(self, *, limit=None, file=None):
+        """Print the frames of `get_stack` to ``file``, stderr where it is None."""
+        asyncio.base_tasks._task_print_stack(self, limit, file)
+
+    @property
+    def state(self):
+        """What it does: ``ready``, ``running``, ``sleep``, ``chan send``, ``chan receive``, ``select``, ``io wait``,
+        ``join`` or ``done``."""
+        return self.wait_name()
+
+    cdef str wait_name(self):
+        if self.status >= ROUTINE_RETURNED:
+            return "done"
+        if self.status != ROUTINE_PARKED:
+            return STATE_NAMES[self.status]
+        if routines_is_park(self.waiter):
+            return STATE_NAMES[(<Park>self.waiter).wait]
+        return "join" if isinstance(self.waiter, Routine) else "io wait"
+
+    def __repr__(self):
+        cdef str text = f"<Routine {self.get_name()!r} id={self.id} {self.wait_name()}"
+        cdef object subject
+        cdef object coroutine = self.coroutine
+        if self.status == ROUTINE_PARKED:
+            subject = (<Park>self.waiter).subject() if routines_is_park(self.waiter) else self.waiter
+            if isinstance(subject, Routine):
+                text += f" {(<Routine>subject).get_name()!r}"
+            elif subject is not None:
+                text += f" {subject!r}"
+        elif self.status == ROUTINE_FAILED:
+            text += f" raised={self.outcome[0]!r}"
+        elif self.status == ROUTINE_CANCELLED:
+            text += " cancelled"
+        if coroutine is not None:
+            text += f" coro={describe_callable(coroutine)}"
+        if self.spawn_site is not None:
+            text += f" spawned at {self.spawn_site}"
+        return text + ">"
+
+    # -- foreign futures
+
+    def _wakeup(self, future, /):
+        """The callback left with a foreign future."""
+        cdef Scheduler scheduler = self.scheduler
+        scheduler.foreign.discard(self)
+        if self.status != ROUTINE_PARKED or self.waiter is not future:
+            return
+        if type(future) not in plain_future_types and self.cancelling_step == CANCEL_NOTHING:
+            # Awaiting an asyncio future raises its exception by itself; of another kind of future nothing is known.
+            try:
+                future.result()
+            except BaseException as error:
+                self.cancelling_step = CANCEL_THROW
+                self.outcome = error
+        self.waiter = None
+        self.status = ROUTINE_READY
+        if scheduler.draining or scheduler.ready.used != 0:
+            scheduler.make_ready(self)
+        else:
+            # Called by the loop with nobody else ready: going on at once saves a turn of the loop.
+            ring_push_reserved(scheduler.ready, self)
+            scheduler.drain()
+
+    # -- the end of a routine that nobody ends
+
+    cdef int leaked(self) except -1:
+        """Nothing can wake it any more: say so, once. Called before its coroutine is closed."""
+        cdef str site = "?"
+        cdef object frame
+        if self.status >= ROUTINE_RETURNED or self.status == ROUTINE_RUNNING:
+            return 0
+        if not self._log_destroy_pending:
+            return 0
+        self._log_destroy_pending = False       # once
+        frame = getattr(self.coroutine, "cr_frame", None)
+        if frame is not None:
+            site = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if self.status == ROUTINE_PARKED:
+            why = "was blocked for ever and is collected: no living code could wake it"
+        else:
+            why = "never went on and is collected: its event loop stopped while it was ready"
+        spawned = self.spawn_site
+        if spawned is None:
+            spawned = "unknown; routines.set_debug(True) records it"
+        emit_warning(
+            ResourceWarning,
+            f"{self!r} {why} (blocked at {site}, spawned at {spawned})",
+            self,
+        )
+        return 0
+
+    def __del__(self):
+        cdef Scheduler scheduler = self.scheduler
+        if scheduler is None:
+            return
+        if self.status < ROUTINE_RETURNED:
+            self.leaked()
+            self.settle_leaked()
+            self.close_coroutine()
+        if self.log_traceback:
+            self.log_traceback = False
+            scheduler.loop.call_exception_handler({
+                "message": f"{type(self).__name__} exception was never retrieved",
+                "exception": self.outcome[0],
+                "task": self,
+                "future": self,
+            })
+
+    cdef int settle_leaked(self) except -1:
+        return self.settle((CancelledError("no living code could wake it"), None), True, ROUTINE_CANCELLED)
+
+    cdef int close_coroutine(self) except -1:
+        """Run its finally blocks, in its context."""
+        cdef bint entered = False
+        try:
+            enter(<PyObject *>self.run_context)
+            entered = True
+        except RuntimeError:
+            pass    # it is collected from inside its own context, so they run in that anyway
+        try:
+            self.coroutine.close()
+        finally:
+            if entered:
+                PyContext_Exit(<PyObject *>self.run_context)
+        return 0
+
+
+cdef JoinPark join_operation(Routine target, bint with_aborted, long long timeout):
+    cdef JoinPark park = JoinPark.__new__(JoinPark)
+    park.wait = WAIT_JOIN
+    park.target = target
+    park.with_aborted = with_aborted
+    park.timeout = timeout
+    return park
+
+
+@cython.final
+cdef class JoinPark(Park):
+    """Waiting for the end of a routine."""
+    cdef Routine target
+    cdef Scheduler scheduler    # whose timer it is
+    cdef TimerEntry timer
+    cdef long long timeout      # nanoseconds; below zero: none
+    cdef bint with_aborted      # join(): a cancelled target raises Aborted, and not CancelledError
+    cdef bint expired
+    cdef bint cancelling        # is passing a cancellation on
+
+    cdef int start(self) except -1:
+        cdef Routine target = self.target
+        cdef Scheduler scheduler
+        cdef WaitQueue joiners
+        if target is None:
+            raise RuntimeError("an operation cannot be made by hand")
+        # What has to be made is made before anything is decided: making it may let others run.
+        scheduler = running_scheduler()
+        if target.joiners is None:
+            joiners = WaitQueue.__new__(WaitQueue)
+            if target.joiners is None:
+                target.joiners = joiners
+        if self.timeout > 0 and target.status < ROUTINE_RETURNED:
+            if scheduler is None:
+                raise RuntimeError("join() with a timeout needs a running event loop")
+            self.scheduler = scheduler
+            self.timer = scheduler.start_timer(monotonic() + self.timeout, self)
+        if target.status >= ROUTINE_RETURNED:
+            self.state = PARK_COMPLETE
+            return 1
+        if scheduler is not None and current_task() is target:
+            self.stop_timer()
+            self.release()
+            raise RuntimeError(f"Task cannot await on itself: {target!r}")
+        if self.timeout == 0:
+            self.expired = True
+            self.state = PARK_COMPLETE
+            return 1
+        self.state = PARK_OPEN
+        queue_append(target.joiners, self)
+        return 0
+
+    cdef object finish(self):
+        cdef Routine target = self.target
+        self.state = PARK_DONE
+        self.target = None
+        if self.timer is not None:
+            self.stop_timer()
+        if self.expired:
+            raise Timeout(f"{target!r} was not done within {self.timeout / 1e9:g} s; it goes on")
+        return target.joined_result() if self.with_aborted else target.take_result()
+
+    cdef int stop_timer(self) except -1:
+        cdef TimerEntry timer = self.timer
+        self.timer = None
+        return 0 if timer is None else self.scheduler.stop_timer(timer)
+
+    cdef int unlink(self) except -1:
+        if self.timer is not None:
+            self.stop_timer()
+        if self.target is not None:
+            queue_remove(self.target.joiners, self)
+        return 0
+
+    cdef int cancel_through(self, object message) except -1:
+        # As with asyncio's tasks, cancelling one that awaits a routine cancels that routine, whose end then brings the
+        # cancellation; join() leaves it alone. Two that await each other come back here.
+        if self.with_aborted or self.cancelling:
+            return self.cancelling
+        enter_recursion(" while a cancellation is passed along a chain of routines that await each other")
+        self.cancelling = True
+        try:
+            return self.target.cancel(message)
+        finally:
+            self.cancelling = False
+            leave_recursion()
+
+    cdef int expire(self) except -1:
+        if self.state != PARK_OPEN:
+            return 0
+        queue_remove(self.target.joiners, self)
+        self.expired = True
+        return settle_park(self)
+
+    cdef int release(self) except -1:
+        self.state = PARK_DONE
+        self.target = None
+        return 0
+
+    cdef object subject(self):
+        return self.target
+
+    def __dealloc__(self):
+        warn_if_new(self)
+
+
+cdef int emit_warning(object category, str message, object about) except -1:
+    """Warn from where nobody can catch: turned into an error, it goes to ``sys.unraisablehook``."""
+    cdef bytes text = message.encode(errors="backslashreplace")
+    if warn(category, text, 1) < 0:
+        PyErr_WriteUnraisable(about)
+    return 0
+
+
+cdef int never_awaited(object operation) except -1:
+    # The operation is being freed: nobody may be given a reference to it, only its text.
+    return emit_warning(RuntimeWarning, f"{operation!r} was never awaited, so nothing has happened", None)
+
+
+cdef void warn_if_new(Park park) noexcept:
+    """An operation is being dropped: say so where it was never awaited, as for a coroutine."""
+    if park.state == PARK_NEW:
+        never_awaited(park)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The scheduler
+
+
+cdef Scheduler running_scheduler():
+    """The scheduler of the loop that runs on this thread, made where it has none; None without a loop."""
+    cdef object loop
+    cdef Scheduler scheduler
+    if routines_draining != NULL:
+        return <Scheduler>routines_draining
+    loop = get_running_loop()
+    if loop is None:
+        return None
+    scheduler = scheduler_of(loop)
+    scheduler.thread = PyThread_get_thread_ident()      # a loop may run on another thread than last time
+    return scheduler
+
+
+cdef dict bare_loops = {}       # loops that take no attributes, and their schedulers
+
+
+cdef Scheduler scheduler_of(object loop):
+    cdef object found = getattr(loop, "_routines_scheduler", None)
+    if type(found) is Scheduler:
+        return <Scheduler>found
+    found = bare_loops.get(loop)
+    if found is not None:
+        return <Scheduler>found
+    found = new_scheduler(loop)
+    try:
+        # The loop owns its scheduler, so both go together, by the collector.
+        loop._routines_scheduler = found
+    except AttributeError:
+        for other in [other for other in bare_loops if other.is_closed()]:
+            del bare_loops[other]
+        bare_loops[loop] = found
+    return <Scheduler>found
+
+
+cdef Scheduler new_scheduler(object loop):
+    cdef Scheduler scheduler = Scheduler.__new__(Scheduler)
+    scheduler.loop = loop
+    scheduler.loop_hash = hash(loop)
+    scheduler.call_soon = loop.call_soon
+    scheduler.thread = PyThread_get_thread_ident()
+    schedulers.add(scheduler)
+    return scheduler
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Scheduler:
+    """Not for users: one a loop, it steps the routines there."""
+
+    # What ends late in a collection may still find its scheduler whole: every cycle through here goes through the loop, through
+    # a list, a set or a handle, and these clear themselves.
+
+    def __cinit__(self):
+        self.ready = Ring.__new__(Ring)
+        self.timers = TimerHeap.__new__(TimerHeap)
+        self.foreign = set()
+        self.inbox = []
+        self.steps_to_clock = 1
+
+    def __init__(self):
+        raise TypeError("a scheduler is made by the first routine on a loop")
+
+    cdef int reserve(self) except -1:
+        """Room in the ring for everybody who may be in it at once."""
+        cdef Py_ssize_t everybody = self.live_routines + self.bound_tasks
+        if everybody > self.ready.mask:
+            self.ready.reserve(everybody + 1)
+        return 0
+
+    cdef int make_ready(self, Driver driver) except -1:
+        """Put a woken driver last in the ring; from any thread."""
+        if self.thread != PyThread_get_thread_ident():
+            self.inbox.append(driver)
+            if len(self.inbox) == 1:
+                try:
+                    self.loop.call_soon_threadsafe(self._collect)
+                except RuntimeError:
+                    if not self.loop.is_closed():
+                        raise
+                    # Nobody will ever step there again; what was woken keeps what it was given until it is collected.
+            return 0
+        ring_push_reserved(self.ready, driver)
+        if not self.draining and not self.armed:
+            self.arm()
+        return 0
+
+    def _collect(self):
+        # What other threads have woken goes to the ring, in the order they did it.
+        cdef list empty = []
+        cdef list woken = self.inbox
+        cdef Driver driver
+        self.inbox = empty
+        self.thread = PyThread_get_thread_ident()
+        for driver in woken:
+            ring_push_reserved(self.ready, driver)
+        self.drain()
+
+    cdef int arm(self) except -1:
+        """Have the loop call the drain."""
+        self.armed = True
+        try:
+            self.call_soon(self._drain)
+        except BaseException:
+            self.armed = False
+            if self.loop.is_closed():
+                # Nobody will ever step here again. What is in the ring keeps what it was given until it is collected.
+                return 0
+            raise
+        return 0
+
+    def _drain(self):
+        self.armed = False
+        self.drain()
+
+    cdef int drain(self) except -1:
+        """Step whoever is ready until nobody is, or the budget is spent; then the loop has its turn."""
+        cdef PyObject *outer = routines_draining
+        cdef object item
+        cdef int steps = 0
+        cdef int steps_left = self.steps_to_clock
+        cdef long long started
+        cdef long long looked
+        cdef long long now
+        if self.draining:
+            return 0
+        self.draining = True
+        self.thread = PyThread_get_thread_ident()
+        routines_draining_set(<PyObject *>self)
+        started = looked = routines_monotonic()
+        try:
+            while self.ready.used != 0:
+                item = ring_pop(self.ready)
+                if type(item) is Routine:
+                    self.step(<Routine>item)
+                else:
+                    if self.published:
+                        self.unpublish()
+                    reset_operations()
+                    (<TaskDriver>item).fire()
+                steps += 1
+                steps_left -= 1
+                if steps_left <= 0:
+                    now = routines_monotonic()
+                    if now - started > DRAIN_BUDGET_NS or steps >= DRAIN_BUDGET_STEPS:
+                        break
+                    if now - looked > CLOCK_SLICE_NS:
+                        self.steps_to_clock = max(1, self.steps_to_clock >> 1)
+                    elif self.steps_to_clock < CLOCK_STEPS_MAX:
+                        self.steps_to_clock <<= 1
+                    steps_left = self.steps_to_clock
+                    looked = now
+        finally:
+            item = None
+            self.running = NULL
+            if self.published:
+                self.unpublish()
+            routines_draining_set(outer)
+            self.draining = False
+            if self.ready.used != 0 and not self.armed:
+                self.arm()
+        return 0
+
+    cdef int unpublish(self) except -1:
+        self.published = False
+        if ROUTINES_TASK_IN_DICT:
+            (<dict>current_tasks).pop(self.loop, None)
+        else:
+            swap_current_task(self.loop, None)
+        return 0
+
+    cdef int step(self, Routine routine) except -1:
+        """Run a routine to its next suspension, and see what it wants."""
+        cdef PyObject *raw = NULL
+        cdef PySendResult status
+        cdef object error
+        cdef object yielded
+        if routine.status != ROUTINE_READY:
+            return 0
+        if not routine.started:
+            routine.started = True
+            if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
+                # Nothing is thrown into it: it is another routine's.
+                return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)
+        self.counters.switches += 1
+        if ROUTINES_TASK_IN_DICT:
+            # Make it the one that asyncio.current_task() returns.
+            routines_set_task(<PyObject *>current_tasks, <PyObject *>self.loop, <PyObject *>routine, self.loop_hash)
+        else:
+            swap_current_task(self.loop, routine)
+        self.published = True
+        self.running = <PyObject *>routine
+        reset_operations()
+        if PyContext_Enter(<PyObject *>routine.run_context) < 0:
+            return self.unstartable(routine)
+        routine.status = ROUTINE_RUNNING
+        if routine.cancelling_step == CANCEL_NOTHING and (
+            routine.waiter is None or (<Park>routine.waiter).state == PARK_COMPLETE
+        ):
+            routine.waiter = None
+            status = PyIter_Send(<PyObject *>routine.coroutine, None, &raw)
+        else:
+            error = prepare_throw(routine)
+            if error is None:
+                status = PyIter_Send(<PyObject *>routine.coroutine, None, &raw)
+            else:
+                status = routines_throw(routine.coroutine, THROW, error, &raw)
+                error = None
+        if status == PYGEN_ERROR:
+            return self.fail_step(routine)
+        PyContext_Exit(<PyObject *>routine.run_context)
+        self.running = NULL
+        if status == PYGEN_NEXT and is_park_pointer(raw):
+            return self.park_routine(routine, <Park>steal(raw))
+        yielded = steal(raw)
+        if status == PYGEN_RETURN:
+            if routine.cancelling_step == CANCEL_AT_STEP:
+                return routine.settle((routine.cancelled_error(), None), True, ROUTINE_CANCELLED)
+            return routine.settle(yielded, False, ROUTINE_RETURNED)
+        if yielded is None:
+            if routine.cancelling_step == CANCEL_AT_SUSPENSION:
+                routine.cancelling_step = CANCEL_AT_STEP
+            routine.status = ROUTINE_READY
+            ring_push_reserved(self.ready, routine)
+            return 0
+        return self.park_on_future(routine, yielded)
+
+    cdef int park_routine(self, Routine routine, Park park) except -1:
+        """Bind the routine to the operation that it is waiting for."""
+        if park.driver is not None:
+            return self.bad_yield(routine, RuntimeError(f"{park!r} is awaited already, by {park.driver!r}"))
+        park.blocking = 0
+        routine.waiter = park
+        if park.state != PARK_OPEN:
+            # Another thread has settled it since it was yielded.
+            routine.status = ROUTINE_READY
+            return self.make_ready(routine)
+        self.counters.parks += 1
+        park.driver = routine
+        routine.status = ROUTINE_PARKED
+        if routine.cancelling_step != CANCEL_NOTHING:
+            routine.cancelling_step = CANCEL_NOTHING
+            return routine.cancel_now(routine.cancel_message)
+        return 0
+
+    cdef int fail_step(self, Routine routine) except -1:
+        """The coroutine raised; the exception is set."""
+        cdef object error = routines_take_error()
+        PyContext_Exit(<PyObject *>routine.run_context)
+        self.running = NULL
+        if isinstance(error, CancelledError):
+            return routine.settle((error, error.__traceback__), True, ROUTINE_CANCELLED)
+        routine.settle((error, error.__traceback__), True, ROUTINE_FAILED)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+        return 0
+
+    cdef int unstartable(self, Routine routine) except -1:
+        """Its context is entered already, so it can never run; the exception that says so is set."""
+        cdef object error = routines_take_error()
+        self.running = NULL
+        routine.coroutine.close()
+        return routine.settle((error, error.__traceback__), True, ROUTINE_FAILED)
+
+    cdef int bad_yield(self, Routine routine, object error) except -1:
+        """The next step throws ``error`` into the coroutine, as asyncio does for what a task cannot wait for."""
+        routine.waiter = None
+        routine.outcome = error
+        if routine.cancelling_step == CANCEL_NOTHING:
+            routine.cancelling_step = CANCEL_THROW
+        routine.status = ROUTINE_READY
+        self.make_ready(routine)
+        return 0
+
+    cdef int park_on_future(self, Routine routine, object future) except -1:
+        """Wait for a future of somebody else's."""
+        cdef object blocking = getattr(future, "_asyncio_future_blocking", None)
+        if blocking is None:
+            if inspect.isgenerator(future):
+                return self.bad_yield(routine, RuntimeError(
+                    f"yield was used instead of yield from for generator in task {routine!r} with {future!r}"
+                ))
+            return self.bad_yield(routine, RuntimeError(f"Task got bad yield: {future!r}"))
+        if future_loop(future) is not self.loop:
+            return self.bad_yield(routine, RuntimeError(
+                f"Task {routine!r} got Future {future!r} attached to a different loop"
+            ))
+        if not blocking:
+            return self.bad_yield(routine, RuntimeError(
+                f"yield was used instead of yield from in task {routine!r} with {future!r}"
+            ))
+        future._asyncio_future_blocking = False
+        future.add_done_callback(routine._wakeup)
+        self.counters.parks += 1
+        routine.waiter = future
+        routine.status = ROUTINE_PARKED
+        self.foreign.add(routine)
+        if routine.cancelling_step == CANCEL_AT_STEP or routine.cancelling_step == CANCEL_AT_SUSPENSION:
+            routine.cancelling_step = CANCEL_NOTHING
+            return routine.cancel_now(routine.cancel_message)
+        return 0
+
+    # -- timers
+
+    cdef TimerEntry start_timer(self, long long deadline, Park park):
+        """Have ``park.expire()`` called once ``deadline``, nanoseconds of the monotonic clock, has come."""
+        cdef TimerEntry entry = self.timers.add(deadline, park)
+        if self.timer_handle is None or deadline < self.timer_deadline:
+            self.arm_timer()
+        return entry
+
+    cdef int stop_timer(self, TimerEntry entry) except -1:
+        return self.timers.cancel(entry)
+
+    cdef int arm_timer(self) except -1:
+        """One timer of the loop's for the earliest of ours. One that was cancelled since may fire for nothing."""
+        cdef TimerEntry first = self.timers.earliest()
+        cdef double delay
+        if self.timer_handle is not None:
+            self.timer_handle.cancel()
+            self.timer_handle = None
+        if first is None:
+            return 0
+        delay = (first.deadline - routines_monotonic()) * 1e-9
+        self.timer_deadline = first.deadline
+        self.timer_handle = self.loop.call_later(delay if delay > 0 else 0, self._timers_due)
+        return 0
+
+    def _timers_due(self):
+        self.timer_handle = None
+        self.fire_timers()
+        self.drain()
+
+    cdef int fire_timers(self) except -1:
+        cdef long long now = routines_monotonic()
+        cdef Park park
+        try:
+            while True:
+                park = self.timers.take_due(now)
+                if park is None:
+                    break
+                park.expire()
+        finally:
+            if self.timer_handle is None:
+                self.arm_timer()
+        return 0
+
+
+cdef extern from *:
+    """
+    #define routines_draining_set(scheduler) (routines_draining = (scheduler))
+
+    static inline PySendResult routines_throw(PyObject *coroutine, PyObject *name, PyObject *error, PyObject **result)
+    {
+        *result = PyObject_CallMethodOneArg(coroutine, name, error);
+        if (*result != NULL) return PYGEN_NEXT;
+        if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            PyObject *type, *value, *traceback;
+            PyErr_Fetch(&type, &value, &traceback);
+            PyErr_NormalizeException(&type, &value, &traceback);
+            *result = Py_NewRef(((PyStopIterationObject *)value)->value);
+            Py_XDECREF(type);
+            Py_XDECREF(value);
+            Py_XDECREF(traceback);
+            return PYGEN_RETURN;
+        }
+        return PYGEN_ERROR;
+    }
+
+    /* The exception that is set, with its traceback, no longer set. */
+    static inline PyObject *routines_take_error(void)
+    {
+    #if PY_VERSION_HEX >= 0x030C0000
+        return PyErr_GetRaisedException();
+    #else
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        PyErr_NormalizeException(&type, &value, &traceback);
+        if (traceback != NULL) {
+            PyException_SetTraceback(value, traceback);
+            Py_DECREF(traceback);
+        }
+        Py_DECREF(type);
+        return value;
+    #endif
+    }
+    """
+    void routines_draining_set(PyObject *scheduler) noexcept
+    PySendResult routines_throw(object coroutine, object name, object error, PyObject **result)
+    object routines_take_error()
+
+cdef str THROW = "throw"
+
+
+cdef inline void reset_operations() noexcept:
+    global operations_left
+    operations_left = OPERATION_BUDGET
+
+
+cdef object prepare_throw(Routine routine):
+    # The waiter of a routine that is ready is a park of ours, or None: a foreign future is taken off by its callback.
+    """What the coming step is to throw, if anything; the park that the routine was bound to is settled now."""
+    cdef object waiter = routine.waiter
+    cdef object error
+    cdef unsigned char request = routine.cancelling_step
+    routine.waiter = None
+    if waiter is not None and routines_is_park(waiter):
+        if (<Park>waiter).state == PARK_CANCELLED:
+            routine.cancelling_step = CANCEL_NOTHING
+            return routine.cancelled_error()
+        if request == CANCEL_AT_STEP:
+            # The operation was completed: it returns, and the cancellation waits for the next suspension.
+            routine.cancelling_step = CANCEL_AT_SUSPENSION
+        return None
+    if request == CANCEL_AT_STEP:
+        routine.cancelling_step = CANCEL_NOTHING
+        return routine.cancelled_error()
+    if request == CANCEL_THROW:
+        routine.cancelling_step = CANCEL_NOTHING
+        error = routine.outcome
+        routine.outcome = None
+        return error
+    return None
+
+
+cdef object started_twice(Routine routine):
+    return SpawnError(
+        f"{routine.coroutine!r} was started already, by another routine; each needs a coroutine of its own"
+    )
+
+
+cdef object future_loop(object future):
+    get_loop = getattr(future, "get_loop", None)
+    if get_loop is not None:
+        return get_loop()
+    return future._loop
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Giving way
+
+
+# Finished operations to use again, linked by `spare`: giving way is the shortest thing there is, and making an object would
+# be a fifth of it.
+cdef YieldOperation spare_yield = None
+cdef int spare_yields = 0
+
+cdef enum:
+    SPARE_YIELDS = 64
+
+
+@cython.final
+@cython.no_gc
+cdef class YieldOperation:
+    """Awaiting it lets the other ready routines run."""
+    # Not tracked by the collector: it refers to nothing but the next spare one, and is referred to by none of those.
+    cdef YieldOperation spare
+    cdef bint yielded
+    cdef bint finished
+
+    def __init__(self):
+        raise TypeError("call routines.yield_now()")
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        raise RuntimeError("an operation cannot be made by hand")   # install_send replaces the slot
+
+    def __dealloc__(self):
+        if not self.yielded:
+            emit_warning(RuntimeWarning, "yield_now() was never awaited, so nothing has happened", None)
+
+
+cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    global spare_yield, spare_yields
+    Py_INCREF(None)
+    result[0] = <PyObject *>None
+    if not operation.yielded:
+        operation.yielded = True
+        return PYGEN_NEXT
+    if operation.finished:
+        result[0] = NULL
+        raise RuntimeError("cannot reuse already awaited yield_now(); call it for each await")
+    operation.finished = True
+    if spare_yields < SPARE_YIELDS:
+        operation.spare = spare_yield
+        spare_yield = operation
+        spare_yields += 1
+    return PYGEN_RETURN
+
+
+def yield_now():
+    """Let the other ready routines run, and the loop where its turn has come; then go on.
+
+    Example:
+        >>> import routines
+        >>> async def main():
+        ...     await routines.yield_now()
+        >>> routines.run(main())
+    """
+    global spare_yield, spare_yields
+    cdef YieldOperation operation = spare_yield
+    if operation is not None:
+        spare_yield = operation.spare
+        operation.spare = None
+        spare_yields -= 1
+        # This reference alone: nobody has kept the finished one.
+        if Py_REFCNT(<PyObject *>operation) == 1:
+            operation.yielded = operation.finished = False
+            return operation
+    return YieldOperation.__new__(YieldOperation)
+
+
+install_send(JoinPark, <void *>park_send)
+install_send(YieldOperation, <void *>yield_send)

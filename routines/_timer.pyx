@@ -1,0 +1,397 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic, always_allow_keywords=False
+"""The operations over time. Each scheduler owns the heap that they wait in.
+
+Deadlines are nanoseconds of the monotonic clock itself: a loop's own time may be cached, and be behind. So nothing here is ever
+early.
+"""
+
+import asyncio
+
+from .errors import Timeout
+
+cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+
+from ._channel cimport ChannelState, Feed, Receiver, feed_value, new_state
+from ._core cimport (
+    PARK_DONE,
+    PARK_NEW,
+    PARK_OPEN,
+    PYGEN_ERROR,
+    PYGEN_RETURN,
+    WAIT_SLEEP,
+    Park,
+    PySendResult,
+    Scheduler,
+    current_task,
+    duration,
+    install_send,
+    monotonic,
+    park_send,
+    running_scheduler,
+    settle_park,
+    warn_if_new,
+)
+from ._heap cimport TimerEntry
+
+
+cdef Scheduler needed_scheduler(str what):
+    cdef Scheduler scheduler = running_scheduler()
+    if scheduler is None:
+        raise RuntimeError(f"{what} needs a running event loop; call it inside an async function")
+    return scheduler
+
+
+@cython.final
+cdef class SleepPark(Park):
+    """Waiting for a deadline."""
+    cdef Scheduler scheduler
+    cdef TimerEntry timer
+    cdef long long nanoseconds
+
+    cdef int start(self) except -1:
+        cdef Scheduler scheduler = needed_scheduler("sleep()")
+        self.scheduler = scheduler
+        self.timer = scheduler.start_timer(monotonic() + self.nanoseconds, self)
+        self.state = PARK_OPEN
+        return 0
+
+    cdef int unlink(self) except -1:
+        cdef TimerEntry timer = self.timer
+        self.timer = None
+        return self.scheduler.stop_timer(timer)
+
+    cdef int expire(self) except -1:
+        if self.state != PARK_OPEN:
+            return 0
+        self.timer = None
+        return settle_park(self)
+
+    def __dealloc__(self):
+        warn_if_new(self)
+
+
+install_send(SleepPark, <void *>park_send)
+
+
+def sleep(seconds, /):
+    """Park for a time without blocking the thread; never returns early. 0 lets the loop and the other routines run once.
+
+    Args:
+        seconds: a float, or a timedelta.
+
+    Raises:
+        ValueError: ``seconds`` is negative or NaN.
+
+    Example:
+        >>> import routines
+        >>> async def main():
+        ...     await routines.sleep(0.001)
+        >>> routines.run(main())
+    """
+    cdef SleepPark park = SleepPark.__new__(SleepPark)
+    park.state = PARK_DONE      # no warning, should the argument be refused
+    park.wait = WAIT_SLEEP
+    park.nanoseconds = duration(seconds, "seconds")
+    park.state = PARK_NEW
+    return park
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Channels that time fills
+
+
+@cython.final
+cdef class TimerFeed(Feed):
+    """Puts the loop's time into a channel of one value, once or again and again.
+
+    The heap holds it while it runs, and it holds the channel; the channel's last receiver stops it when it goes.
+    """
+    cdef Scheduler scheduler
+    cdef TimerEntry timer
+    cdef ChannelState channel
+    cdef long long deadline
+    cdef long long period       # nanoseconds; 0: once
+
+    cdef int expire(self) except -1:
+        cdef long long now
+        self.timer = None
+        if self.period != 0:
+            # The next tick in step with the first; those that were missed are dropped.
+            now = monotonic()
+            self.deadline += self.period
+            if self.deadline <= now:
+                self.deadline = now + self.period - (now - self.deadline) % self.period
+            self.timer = self.scheduler.start_timer(self.deadline, self)
+        return feed_value(self.channel, self.scheduler.loop.time())
+
+    cdef int start_feed(self, long long delay, long long period) except -1:
+        self.stop_feed()
+        self.period = period
+        self.deadline = monotonic() + delay
+        self.timer = self.scheduler.start_timer(self.deadline, self)
+        return 0
+
+    cdef int stop_feed(self) except -1:
+        cdef TimerEntry timer = self.timer
+        self.timer = None
+        if timer is not None:
+            self.scheduler.stop_timer(timer)
+        return 0
+
+
+cdef int attach_feed(Receiver receiver, Scheduler scheduler, long long delay, long long period) except -1:
+    """Make a fresh receiver the one that a timer feeds."""
+    cdef ChannelState channel = new_state(1)
+    cdef TimerFeed feed = TimerFeed.__new__(TimerFeed)
+    feed.state = PARK_DONE
+    feed.scheduler = scheduler
+    feed.channel = channel
+    channel.feed = feed
+    channel.open_senders = channel.open_receivers = 1   # the timer is the sender, and never closes
+    receiver.state = channel
+    receiver.counts_receiver = receiver.receives = True
+    return feed.start_feed(delay, period)
+
+
+def after(seconds, /):
+    """A receiver that gets one value, the loop's time, once a time has passed; it never closes. Dropped, it leaves no timer.
+
+    Args:
+        seconds: a float, or a timedelta.
+
+    Raises:
+        ValueError: ``seconds`` is negative or NaN.
+        RuntimeError: no event loop is running.
+
+    Example:
+        >>> import routines
+        >>> async def main():
+        ...     tx, rx = routines.channel()
+        ...     chosen = await routines.select(rx, routines.after(0.001))
+        ...     return chosen.index
+        >>> routines.run(main())
+        1
+    """
+    cdef long long delay = duration(seconds, "seconds")
+    cdef Receiver receiver = Receiver.__new__(Receiver)
+    attach_feed(receiver, needed_scheduler("after()"), delay, 0)
+    return receiver
+
+
+cdef long long tick_period(object seconds) except -1:
+    cdef long long period = duration(seconds, "seconds")
+    if period == 0:
+        raise ValueError("a ticker needs a period above 0 seconds")
+    return period
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Ticker(Receiver):
+    """Ticker(seconds, /)
+--
+
+A receiver that gets the loop's time every so many seconds. A tick that nobody has taken when the next one comes is dropped.
+
+Ticks keep in step with the first: a late one does not delay those after it. Dropped, it leaves no timer.
+
+Args:
+    seconds: the period, a float or a timedelta, above 0.
+
+Raises:
+    ValueError: the period is 0, negative or NaN.
+    RuntimeError: no event loop is running.
+
+Example:
+    >>> import routines
+    >>> async def main():
+    ...     ticker = routines.Ticker(0.001)
+    ...     ticks = [await ticker.recv() for _ in range(3)]
+    ...     ticker.stop()
+    ...     return ticks == sorted(ticks)
+    >>> routines.run(main())
+    True
+"""
+
+    def __init__(self, seconds, /):
+        cdef long long period = tick_period(seconds)
+        if self.counts_receiver:
+            raise RuntimeError(f"{self!r} was made already; reset() changes its period")
+        attach_feed(self, needed_scheduler("Ticker()"), period, period)
+
+    def stop(self):
+        """No more ticks; the receiver stays open, as in Go. One that was not taken yet can still be received."""
+        if self.state.feed is not None:
+            self.state.feed.stop_feed()
+
+    def reset(self, seconds, /):
+        """Tick every ``seconds`` from now on, also after `stop`."""
+        cdef long long period = tick_period(seconds)
+        cdef TimerFeed feed
+        if self.end_closed or self.state.feed is None:
+            raise RuntimeError(f"{self!r} is closed; make a new Ticker")
+        feed = <TimerFeed>self.state.feed
+        feed.start_feed(period, period)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A deadline for a block
+
+
+@cython.final
+cdef class Deadline(Park):
+    """What the heap holds for a `timeout` block."""
+    cdef timeout scope
+
+    cdef int expire(self) except -1:
+        return self.scope.expire_scope()
+
+
+@cython.final
+cdef class Immediate:
+    """An awaitable that is complete with one value: entering or leaving a block that does not wait."""
+    cdef object value
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        raise RuntimeError("an operation cannot be made by hand")   # install_send replaces the slot
+
+
+cdef PySendResult immediate_send(Immediate operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    Py_INCREF(operation.value)
+    result[0] = <PyObject *>operation.value
+    return PYGEN_RETURN
+
+
+cdef Immediate immediate(object value):
+    cdef Immediate operation = Immediate.__new__(Immediate)
+    operation.value = value
+    return operation
+
+
+cdef Immediate NOTHING = immediate(None)
+
+
+@cython.final
+cdef class timeout:
+    """timeout(seconds, /)
+--
+
+A block that may take so long: ``async with timeout(1.0):`` raises `Timeout` where it takes longer.
+
+Works in a routine and in a plain task. The block is cancelled when the time has come, and `Timeout` takes the place of that
+cancellation; a cancellation
+from elsewhere goes on as it is. An operation that was complete when the time came is not lost: it returns first.
+
+Args:
+    seconds: a float, or a timedelta; None: no deadline until `reschedule`.
+
+Raises:
+    ValueError: ``seconds`` is negative or NaN.
+    Timeout: at the end of the block, where it was over time.
+
+Example:
+    >>> import routines
+    >>> async def main():
+    ...     tx, rx = routines.channel()
+    ...     try:
+    ...         async with routines.timeout(0.001):
+    ...             await rx.recv()
+    ...     except routines.Timeout:
+    ...         return "late"
+    >>> routines.run(main())
+    'late'
+"""
+    cdef long long nanoseconds      # below 0: none
+    cdef Scheduler scheduler
+    cdef TimerEntry timer
+    cdef object task                # while the block runs
+    cdef int cancelling             # what task.cancelling() was at entry
+    cdef bint entered
+    cdef bint is_expired
+
+    def __init__(self, seconds, /):
+        self.nanoseconds = -1 if seconds is None else duration(seconds, "seconds")
+
+    cdef int start_scope_timer(self) except -1:
+        cdef Deadline deadline = Deadline.__new__(Deadline)
+        deadline.state = PARK_DONE
+        deadline.scope = self
+        self.timer = self.scheduler.start_timer(monotonic() + self.nanoseconds, deadline)
+        return 0
+
+    cdef int stop_scope_timer(self) except -1:
+        cdef TimerEntry timer = self.timer
+        self.timer = None
+        if timer is not None:
+            self.scheduler.stop_timer(timer)
+        return 0
+
+    cdef int expire_scope(self) except -1:
+        self.timer = None
+        if self.task is not None and not self.is_expired:
+            self.is_expired = True
+            self.task.cancel()
+        return 0
+
+    @property
+    def expired(self):
+        """Whether the time was over before the block was left."""
+        return self.is_expired
+
+    def reschedule(self, seconds, /):
+        """Give the block so many seconds from now on; None takes the deadline away.
+
+        Raises:
+            RuntimeError: the block has not begun, is over, or its time is.
+        """
+        cdef long long nanoseconds = -1 if seconds is None else duration(seconds, "seconds")
+        if self.task is None:
+            raise RuntimeError("reschedule() works inside the block of its timeout")
+        if self.is_expired:
+            raise RuntimeError("this timeout has expired already")
+        self.stop_scope_timer()
+        self.nanoseconds = nanoseconds
+        if nanoseconds >= 0:
+            self.start_scope_timer()
+
+    def __aenter__(self):
+        if self.entered:
+            raise RuntimeError("this timeout was entered already; make one for each block")
+        self.scheduler = needed_scheduler("timeout()")
+        task = current_task()
+        if task is None:
+            raise RuntimeError("timeout() works inside a routine or a task")
+        self.entered = True
+        self.task = task
+        self.cancelling = task.cancelling()
+        if self.nanoseconds >= 0:
+            self.start_scope_timer()
+        return immediate(self)
+
+    def __aexit__(self, kind, error, traceback):
+        cdef object task = self.task
+        self.stop_scope_timer()
+        self.task = None
+        if not self.is_expired:
+            return NOTHING
+        if task.uncancel() <= self.cancelling and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise Timeout(f"the block was not done within {self.nanoseconds / 1e9:g} s") from error
+        return NOTHING
+
+    def __repr__(self):
+        if not self.entered:
+            progress = "not entered"
+        elif self.is_expired:
+            progress = "expired"
+        else:
+            progress = "running" if self.task is not None else "left in time"
+        limit = "no deadline" if self.nanoseconds < 0 else f"{self.nanoseconds / 1e9:g} s"
+        return f"<timeout {limit}, {progress}>"
+
+
+install_send(Immediate, <void *>immediate_send)

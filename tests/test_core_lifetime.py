@@ -1,0 +1,460 @@
+"""Who keeps a routine alive, and how one that nothing can wake is collected."""
+
+import asyncio
+import gc
+import sys
+import weakref
+
+import pytest
+from helpers import collect, parked, recorded_warnings, settle, until
+
+from routines import Routine, channel, sleep, spawn, yield_now
+
+
+def resource_warnings(seen):
+    return [str(each.message) for each in seen if issubclass(each.category, ResourceWarning)]
+
+
+# --- fire and forget
+
+
+async def test_a_ready_routine_survives_a_collection():
+    ran = []
+
+    async def note():
+        ran.append(True)
+
+    spawn(note())
+    collect()
+    await settle()
+    assert ran
+
+
+async def test_a_yielding_routine_survives_collections():
+    ran = []
+
+    async def note():
+        for _ in range(5):
+            await yield_now()
+            collect()
+        ran.append(True)
+
+    spawn(note())
+    await until(lambda: ran)
+
+
+async def test_a_sleeping_routine_survives_a_collection():
+    ran = []
+
+    async def note():
+        await sleep(0.002)
+        ran.append(True)
+
+    spawn(note())
+    await settle()
+    collect()
+    await until(lambda: ran)
+
+
+async def test_a_routine_that_waits_for_a_forgotten_future_survives_a_collection():
+    ran = []
+    futures = []
+
+    async def note():
+        future = asyncio.get_running_loop().create_future()
+        futures.append(weakref.ref(future))
+        await future
+        ran.append(True)
+
+    spawn(note())
+    await settle()
+    collect()
+    assert futures[0]() is not None, "the routine is kept, and so is what it waits for"
+    futures[0]().set_result(None)
+    await until(lambda: ran)
+
+
+async def test_a_routine_that_waits_for_a_thread_survives_a_collection():
+    ran = []
+
+    async def note():
+        await asyncio.to_thread(lambda: None)
+        ran.append(True)
+
+    spawn(note())
+    collect()
+    await until(lambda: ran)
+
+
+async def test_a_routine_parked_on_a_reachable_channel_survives_a_collection():
+    tx, rx = channel()
+    got = []
+
+    async def receive(rx):
+        got.append(await rx.recv())
+
+    spawn(receive(rx))
+    await parked(rx, receivers=1)
+    del rx
+    collect()
+    await tx.send("still there")
+    await settle()
+    assert got == ["still there"]
+
+
+async def test_a_routine_that_joins_a_living_routine_survives_a_collection():
+    got = []
+    future = asyncio.get_running_loop().create_future()
+
+    async def wait():
+        return await future
+
+    async def join():
+        got.append(await spawn(wait()).join())
+
+    spawn(join())
+    await settle()
+    collect()
+    future.set_result("joined")
+    await until(lambda: got)
+    assert got == ["joined"]
+
+
+async def test_a_chain_of_forgotten_routines_works_to_its_end():
+    end_tx, end_rx = channel()
+
+    async def pass_on(rx, tx):
+        async with tx:
+            async for value in rx:
+                await tx.send(value + 1)
+
+    first_tx, rx = channel()
+    for _ in range(50):
+        tx, further = channel()
+        spawn(pass_on(rx, tx))
+        rx = further
+    spawn(pass_on(rx, end_tx))
+    del tx, rx, further, end_tx
+    await settle()
+    collect()
+    await first_tx.send(0)
+    assert await end_rx.recv() == 51
+    first_tx.close()
+    assert await end_rx.recv_ok() == (None, False)
+
+
+# --- finished routines go
+
+
+async def test_a_finished_routine_is_freed_without_a_collection(start):
+    class Result:
+        pass
+
+    async def give():
+        await yield_now()
+        return Result()
+
+    routine = spawn(give())
+    result = weakref.ref(await routine)
+    reference = weakref.ref(routine)
+    gc.disable()
+    try:
+        del routine
+        await settle()
+        assert reference() is None
+        assert result() is None
+    finally:
+        gc.enable()
+
+
+async def test_an_aborted_routine_is_freed():
+    tx, rx = channel()
+
+    async def receive():
+        await rx.recv()
+
+    routine = spawn(receive())
+    await parked(rx, receivers=1)
+    routine.abort()
+    await asyncio.wait([routine])
+    reference = weakref.ref(routine)
+    del routine
+    await settle()
+    collect()
+    assert reference() is None
+
+
+# --- routines that nothing can wake
+
+
+async def leak(kind):
+    """Parks for ever on a channel that only this frame knows."""
+    tx, rx = channel()
+    try:
+        if kind == "recv":
+            await rx.recv()
+        elif kind == "recv_ok":
+            await rx.recv_ok()
+        elif kind == "recv_many":
+            await rx.recv_many(3)
+        elif kind == "async for":
+            async for _ in rx:
+                pass
+        elif kind == "batches":
+            async for _ in rx.batches(3):
+                pass
+        elif kind == "send":
+            await tx.send(1)
+        elif kind == "send_many":
+            await tx.send_many([1, 2])
+        elif kind == "wait_closed":
+            await tx.wait_closed()
+    finally:
+        leak.ended.append(kind)
+        del tx, rx
+
+
+kinds = pytest.mark.parametrize(
+    "kind",
+    ["recv", "recv_ok", "recv_many", "async for", "batches", "send", "send_many", "wait_closed"],
+)
+
+
+@kinds
+async def test_a_leaked_routine_is_collected_and_its_finally_blocks_run(kind):
+    leak.ended = []
+    with recorded_warnings() as seen:
+        reference = weakref.ref(spawn(leak(kind)))
+        await settle()
+        assert reference() is not None
+        collect()
+        assert leak.ended == [kind]
+        assert reference() is None
+        await settle()
+    assert len(resource_warnings(seen)) == 1, [str(each.message) for each in seen]
+    assert len(seen) == 1
+
+
+async def test_the_leak_warning_names_the_routine_and_where_it_is_blocked():
+    leak.ended = []
+    with recorded_warnings() as seen:
+        spawn(leak("recv"), name="the forgotten one")
+        await settle()
+        collect()
+    (message,) = resource_warnings(seen)
+    assert "the forgotten one" in message
+    assert "chan receive" in message
+    assert "test_core_lifetime.py" in message
+
+
+async def test_a_leaked_routine_is_not_reported_to_the_exception_handler(reports):
+    leak.ended = []
+    with recorded_warnings():
+        spawn(leak("recv"))
+        await settle()
+        collect()
+        await settle()
+    assert reports == []
+
+
+async def test_two_routines_that_wait_for_each_other_are_collected_together():
+    ended = []
+
+    async def wait(rx, tx):
+        try:
+            await tx.send(await rx.recv())
+        finally:
+            ended.append(True)
+
+    with recorded_warnings() as seen:
+        a_tx, a_rx = channel()
+        b_tx, b_rx = channel()
+        spawn(wait(a_rx, b_tx))
+        spawn(wait(b_rx, a_tx))
+        del a_tx, a_rx, b_tx, b_rx
+        await settle()
+        collect()
+        await settle()
+        collect()
+    assert ended == [True, True]
+    assert resource_warnings(seen)
+
+
+async def test_a_routine_that_joins_a_leaked_routine_does_not_disappear_without_a_word():
+    ended = []
+
+    async def wait():
+        tx, rx = channel()
+        try:
+            await rx.recv()
+        finally:
+            ended.append("inner")
+            del tx
+
+    async def join():
+        try:
+            await spawn(wait()).join()
+        finally:
+            ended.append("outer")
+
+    with recorded_warnings() as seen:
+        spawn(join())
+        await settle()
+        collect()
+        await settle()
+        collect()
+        await settle()
+    assert "inner" in ended
+    assert "outer" in ended
+    assert resource_warnings(seen)
+
+
+async def test_a_leaked_routine_that_holds_much_frees_it():
+    leak.ended = []
+
+    class Held:
+        pass
+
+    kept = []
+
+    async def hold():
+        held = Held()
+        kept.append(weakref.ref(held))
+        await leak("recv")
+        return held
+
+    with recorded_warnings():
+        spawn(hold())
+        await settle()
+        collect()
+    assert kept[0]() is None
+
+
+async def test_a_thousand_leaked_routines_are_collected():
+    leak.ended = []
+    with recorded_warnings() as seen:
+        for _ in range(1000):
+            spawn(leak("recv"))
+        await settle(20)
+        collect()
+        await settle()
+    assert len(leak.ended) == 1000
+    assert len(resource_warnings(seen)) == 1000
+
+
+async def test_a_leaked_routine_that_refuses_to_end_does_no_harm():
+    trace = []
+
+    async def refuse():
+        tx, rx = channel()
+        try:
+            await rx.recv()
+        finally:
+            trace.append("finally")
+            try:
+                await yield_now()
+            except BaseException:
+                trace.append("could not wait")
+            del tx
+
+    unraisable = []
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+    try:
+        with recorded_warnings():
+            spawn(refuse())
+            await settle()
+            collect()
+            await settle()
+            collect()
+    finally:
+        sys.unraisablehook = hook
+        unraisable.clear()
+    assert trace[0] == "finally"
+    assert await spawn(give(1)) == 1
+
+
+async def give(value):
+    return value
+
+
+async def test_a_leaked_routine_may_spawn_while_it_ends():
+    trace = []
+
+    async def note():
+        trace.append("spawned while it ended")
+
+    async def last_wish():
+        tx, rx = channel()
+        try:
+            await rx.recv()
+        finally:
+            spawn(note())
+            del tx
+
+    with recorded_warnings():
+        spawn(last_wish())
+        await settle()
+        collect()
+        await until(lambda: trace)
+
+
+async def test_a_forgotten_plain_task_parked_for_ever_is_asyncios_to_report(reports):
+    async def park():
+        tx, rx = channel()
+        try:
+            await rx.recv()
+        finally:
+            ended.append(True)
+            del tx
+
+    ended = []
+    asyncio.Task(park())
+    await settle()
+    collect()
+    await settle()
+    assert ended == [True]
+    assert ["pending" in report["message"] for report in reports] == [True]
+    reports.clear()
+
+
+async def test_a_held_handle_keeps_a_leaked_routine_parked():
+    leak.ended = []
+    routine = spawn(leak("recv"))
+    await settle()
+    collect()
+    assert not leak.ended
+    assert not routine.done()
+    routine.abort()
+    await asyncio.wait([routine])
+    assert leak.ended == ["recv"]
+
+
+@pytest.mark.bodies("routine")
+async def test_warnings_as_errors_do_not_lose_the_finally_blocks():
+    import warnings
+
+    leak.ended = []
+    unraisable = []
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            spawn(leak("recv"))
+            await settle()
+            collect()
+    finally:
+        sys.unraisablehook = hook
+        kinds = [type(each.exc_value) for each in unraisable]
+        unraisable.clear()
+    assert leak.ended == ["recv"]
+    assert kinds == [ResourceWarning]
+
+
+async def test_no_routine_is_left_behind_by_many_short_lives():
+    collect()
+    before = sum(type(each) is Routine for each in gc.get_objects())
+    await asyncio.gather(*(spawn(give(n)) for n in range(1000)))
+    await settle()
+    collect()
+    after = sum(type(each) is Routine for each in gc.get_objects())
+    assert after <= before

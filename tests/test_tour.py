@@ -1,0 +1,82 @@
+"""`python -m routines`: the tour says what is there, and what it says is true."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import routines
+from routines import __main__ as command_line
+from routines._cli import figures, tour
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(routines.__file__).parents[1])}
+
+
+async def test_sieve_finds_the_primes():
+    primes, messages = await tour.sieve(10)
+    assert primes == [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
+    # Every prime is one message on its own link at least.
+    assert messages >= len(primes)
+
+
+async def test_shared_out_work_is_done_once_and_by_everybody():
+    total, done = await tour.share_out(1_000, 5)
+    assert total == sum(number * number for number in range(1_000))
+    assert sum(done) == 1_000
+    assert len(done) == 5
+    assert all(done)
+
+
+def test_figures_are_measured_for_both_sides():
+    measured = figures.measure(shrink=50)
+    assert len(measured) == 3
+    for figure in measured:
+        assert figure.routines_ns > 0
+        assert figure.asyncio_ns > 0
+        assert figure.ratio == figure.asyncio_ns / figure.routines_ns
+
+
+@pytest.mark.parametrize("work", ["routines", "asyncio"])
+def test_no_contest_is_empty_when_shrunk(work):
+    # `measure(shrink=50)` above would measure nothing where fewer than one batch is left.
+    for contest in figures._CONTESTS:
+        assert getattr(contest, f"{work}_count") % figures.SPAWNED_AT_ONCE == 0
+
+
+def test_table_has_a_line_per_figure_and_equal_columns():
+    table = tour.figures_table(
+        [figures.Figure("short", 200.0, 7_000.0), figures.Figure("much longer", 1.0, 1.0)]
+    )
+    head, first, second = table.splitlines()
+    assert len(head) == len(first) == len(second)
+    assert first.split() == ["short", "200", "ns", "7,000", "ns", "35.0", "x"]
+
+
+def test_without_a_command_usage_comes_first_and_then_the_tour(monkeypatch, capsys):
+    monkeypatch.setattr(tour, "measure", lambda: figures.measure(shrink=50))
+    assert command_line.main([]) == 0
+    output = capsys.readouterr().out
+    usage, sieve, fan_out, machine = (
+        output.index(text) for text in ("usage:", "Prime sieve", "Fan-out", "This machine")
+    )
+    assert usage < sieve < fan_out < machine
+    assert "digest" in output[usage:sieve]
+    assert len(re.findall(r"[\d,]+ ns +[\d,]+ ns +[\d.]+ x$", output, re.MULTILINE)) == 3
+
+
+def test_an_unknown_command_is_refused(capsys):
+    with pytest.raises(SystemExit) as exited:
+        command_line.main(["frobnicate"])
+    assert exited.value.code == 2
+    assert "frobnicate" in capsys.readouterr().err
+
+
+def test_importing_the_package_imports_no_command():
+    script = "import routines, sys; print([name for name in sys.modules if '._cli' in name])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, timeout=30
+    )
+    assert (loaded.returncode, loaded.stdout) == (0, "[]\n")
