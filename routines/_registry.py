@@ -47,7 +47,7 @@ def install() -> None:
         tasks.__class__ = _TasksAndRoutines
     if not _all_tasks_asks(found):
         # An asyncio that keeps its tasks in another way: then each routine is registered, as asyncio documents it.
-        register_each(asyncio._register_task)  # type: ignore[attr-defined]
+        register_each(asyncio._register_task)
 
 
 def _all_tasks_asks(found: list[WeakSet[Any]]) -> bool:
