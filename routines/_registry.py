@@ -50,21 +50,24 @@ def install() -> None:
         register_each(asyncio._register_task)
 
 
-def _all_tasks_asks(found: list[WeakSet[Any]]) -> bool:
-    """Whether `asyncio.all_tasks` iterates one of our sets; tried out, with a loop that nobody runs."""
+class _Probe(_TasksAndRoutines):
+    """The same while it is tried out whether anybody iterates it."""
+
     asked = False
 
-    class Asked(_TasksAndRoutines):
-        def __iter__(self) -> Iterator[Any]:
-            nonlocal asked
-            asked = True
-            return super().__iter__()
+    def __iter__(self) -> Iterator[Any]:
+        _Probe.asked = True
+        return super().__iter__()
 
+
+def _all_tasks_asks(found: list[WeakSet[Any]]) -> bool:
+    """Whether `asyncio.all_tasks` iterates one of our sets; tried out, with a loop that nobody runs."""
+    _Probe.asked = False
     for tasks in found:
-        tasks.__class__ = Asked
+        tasks.__class__ = _Probe
     try:
         asyncio.all_tasks(loop=object())  # type: ignore[arg-type]
     finally:
         for tasks in found:
             tasks.__class__ = _TasksAndRoutines
-    return asked
+    return _Probe.asked
