@@ -914,8 +914,7 @@ next suspension.
 
 Args:
     sources: receivers and channels (to receive), ``tx.case(value)`` (to send), routines (ready when done), what `case`
-    returns, and None
-        (never ready).
+        returns, and None (never ready).
     timeout: seconds as a float, or a timedelta, and then `Timeout`; 0 looks once.
     default: the value of the result where nothing is ready at once.
     biased: take the first ready case in order.
