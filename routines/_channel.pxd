@@ -1,6 +1,6 @@
 # Channels, their ends, and the operations on them. Stands on the core.
 
-from ._core cimport Park, WaitQueue
+from ._core cimport Park, TimerTarget, WaitQueue
 from ._ring cimport Ring
 
 
@@ -48,7 +48,7 @@ cdef class Watch(Park):
     cdef int give_value(self) except -1             # 1: its value is to be taken, the selector was waiting
 
 
-cdef class Feed(Park):
+cdef class Feed(TimerTarget):
     # A timer that feeds a channel; stopped when nobody can receive from it any more.
     cdef int stop_feed(self) except -1
 

@@ -582,7 +582,7 @@ cdef class Watch(Park):
         return 0
 
 
-cdef class Feed(Park):
+cdef class Feed(TimerTarget):
     """Not for users: a timer that feeds a channel."""
 
     cdef int stop_feed(self) except -1:

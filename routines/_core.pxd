@@ -65,6 +65,11 @@ cdef class Park:
     cdef object subject(self)               # what it waits on, for messages
 
 
+cdef class TimerTarget:
+    # What a timer wakes that is no operation.
+    cdef int expire(self) except -1
+
+
 cdef class WaitQueue:
     cdef Park first
     cdef Park last
@@ -165,7 +170,7 @@ cdef class Scheduler:
     cdef int fail_step(self, Routine routine) except -1
     cdef int park_on_future(self, Routine routine, object future) except -1
     cdef int unpublish(self) except -1
-    cdef TimerEntry start_timer(self, long long deadline, Park park)
+    cdef TimerEntry start_timer(self, long long deadline, object target)
     cdef int stop_timer(self, TimerEntry entry) except -1
     cdef int arm_timer(self) except -1
     cdef int fire_timers(self) except -1
@@ -179,6 +184,7 @@ cdef int wake(Park park) except -1
 cdef int settle_park(Park park) except -1
 cdef Scheduler running_scheduler()
 cdef object current_task()
+cdef object task_of(Scheduler scheduler)
 cdef long long monotonic() noexcept
 cdef long long duration(object value, str what) except -1
 cdef void warn_if_new(Park park) noexcept

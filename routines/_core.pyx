@@ -301,7 +301,9 @@ cdef long long monotonic() noexcept:
 cdef long long duration(object value, str what) except -1:
     """Nanoseconds from the seconds or the timedelta that a user passed; refuses what is no duration."""
     cdef double seconds
-    if isinstance(value, timedelta):
+    if type(value) is float:
+        seconds = value
+    elif isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = value
@@ -577,11 +579,25 @@ cdef class Park:
 cdef object current_task():
     """What asyncio takes for the running task: an eager task started by a routine is not that routine. None without a loop."""
     cdef object loop = get_running_loop()
-    if loop is None:
-        return None
+    return None if loop is None else running_task(loop)
+
+
+cdef object task_of(Scheduler scheduler):
+    """The same for a scheduler whose loop is running."""
+    return running_task(scheduler.loop)
+
+
+cdef inline object running_task(object loop):
     if ROUTINES_TASK_IN_DICT:
         return (<dict>current_tasks).get(loop)
     return asyncio_current_task(loop)
+
+
+cdef class TimerTarget:
+    """Not for users: what a timer wakes that is no operation."""
+
+    cdef int expire(self) except -1:
+        raise RuntimeError("what a timer wakes cannot be made by hand")
 
 
 def hand_back(task, arguments):
@@ -1841,9 +1857,12 @@ cdef class Scheduler:
 
     # -- timers
 
-    cdef TimerEntry start_timer(self, long long deadline, Park park):
-        """Have ``park.expire()`` called once ``deadline``, nanoseconds of the monotonic clock, has come."""
-        cdef TimerEntry entry = self.timers.add(deadline, park)
+    cdef TimerEntry start_timer(self, long long deadline, object target):
+        """Have ``target.expire()`` called once ``deadline``, nanoseconds of the monotonic clock, has come.
+
+        The target is an operation or a `TimerTarget`.
+        """
+        cdef TimerEntry entry = self.timers.add(deadline, target)
         if self.timer_handle is None or deadline < self.timer_deadline:
             self.arm_timer()
         return entry
@@ -1872,13 +1891,16 @@ cdef class Scheduler:
 
     cdef int fire_timers(self) except -1:
         cdef long long now = routines_monotonic()
-        cdef Park park
+        cdef object target
         try:
             while True:
-                park = self.timers.take_due(now)
-                if park is None:
+                target = self.timers.take_due(now)
+                if target is None:
                     break
-                park.expire()
+                if routines_is_park(target):
+                    (<Park>target).expire()
+                else:
+                    (<TimerTarget>target).expire()
         finally:
             if self.timer_handle is None:
                 self.arm_timer()

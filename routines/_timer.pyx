@@ -23,17 +23,31 @@ from ._core cimport (
     WAIT_SLEEP,
     Park,
     PySendResult,
+    Routine,
     Scheduler,
-    current_task,
+    TimerTarget,
     duration,
     install_send,
     monotonic,
     park_send,
     running_scheduler,
     settle_park,
+    task_of,
     warn_if_new,
 )
 from ._heap cimport TimerEntry
+
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject *candidate)
+    Py_ssize_t PyVectorcall_NARGS(size_t count)
+
+cdef extern from *:
+    """
+    /* Calling a type is calling this: no tuple of arguments is made. */
+    #define routines_install_call(type, call) (((PyTypeObject *)(type))->tp_vectorcall = (vectorcallfunc)(call))
+    """
+    void routines_install_call(object constructed, void *call) noexcept
 
 
 cdef Scheduler needed_scheduler(str what):
@@ -145,7 +159,6 @@ cdef int attach_feed(Receiver receiver, Scheduler scheduler, long long delay, lo
     """Make a fresh receiver the one that a timer feeds."""
     cdef ChannelState channel = new_state(1)
     cdef TimerFeed feed = TimerFeed.__new__(TimerFeed)
-    feed.state = PARK_DONE
     feed.scheduler = scheduler
     feed.channel = channel
     channel.feed = feed
@@ -241,17 +254,8 @@ Example:
 
 
 @cython.final
-cdef class Deadline(Park):
-    """What the heap holds for a `timeout` block."""
-    cdef timeout scope
-
-    cdef int expire(self) except -1:
-        return self.scope.expire_scope()
-
-
-@cython.final
 cdef class Immediate:
-    """An awaitable that is complete with one value: entering or leaving a block that does not wait."""
+    """An awaitable that is complete: entering or leaving a block does not wait."""
     cdef object value
 
     def __await__(self):
@@ -262,22 +266,27 @@ cdef class Immediate:
 
 
 cdef PySendResult immediate_send(Immediate operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
-    Py_INCREF(operation.value)
-    result[0] = <PyObject *>operation.value
+    cdef object value = operation.value
+    operation.value = None
+    Py_INCREF(value)
+    result[0] = <PyObject *>value
     return PYGEN_RETURN
 
 
-cdef Immediate immediate(object value):
-    cdef Immediate operation = Immediate.__new__(Immediate)
+cdef Immediate NOTHING = Immediate.__new__(Immediate)
+cdef Immediate spare_immediate = Immediate.__new__(Immediate)
+
+
+cdef inline Immediate immediate(object value):
+    cdef Immediate operation = spare_immediate
+    if Py_REFCNT(<PyObject *>operation) != 2:   # the variables'; more: it is being awaited
+        operation = Immediate.__new__(Immediate)
     operation.value = value
     return operation
 
 
-cdef Immediate NOTHING = immediate(None)
-
-
 @cython.final
-cdef class timeout:
+cdef class timeout(TimerTarget):
     """timeout(seconds, /)
 --
 
@@ -315,13 +324,14 @@ Example:
     cdef bint is_expired
 
     def __init__(self, seconds, /):
+        self.limit(seconds)
+
+    cdef int limit(self, object seconds) except -1:
         self.nanoseconds = -1 if seconds is None else duration(seconds, "seconds")
+        return 0
 
     cdef int start_scope_timer(self) except -1:
-        cdef Deadline deadline = Deadline.__new__(Deadline)
-        deadline.state = PARK_DONE
-        deadline.scope = self
-        self.timer = self.scheduler.start_timer(monotonic() + self.nanoseconds, deadline)
+        self.timer = self.scheduler.start_timer(monotonic() + self.nanoseconds, self)
         return 0
 
     cdef int stop_scope_timer(self) except -1:
@@ -331,7 +341,7 @@ Example:
             self.scheduler.stop_timer(timer)
         return 0
 
-    cdef int expire_scope(self) except -1:
+    cdef int expire(self) except -1:
         self.timer = None
         if self.task is not None and not self.is_expired:
             self.is_expired = True
@@ -363,12 +373,12 @@ Example:
         if self.entered:
             raise RuntimeError("this timeout was entered already; make one for each block")
         self.scheduler = needed_scheduler("timeout()")
-        task = current_task()
+        task = task_of(self.scheduler)
         if task is None:
             raise RuntimeError("timeout() works inside a routine or a task")
+        self.cancelling = (<Routine>task).cancel_requests if type(task) is Routine else task.cancelling()
         self.entered = True
         self.task = task
-        self.cancelling = task.cancelling()
         if self.nanoseconds >= 0:
             self.start_scope_timer()
         return immediate(self)
@@ -394,4 +404,14 @@ Example:
         return f"<timeout {limit}, {progress}>"
 
 
+cdef object make_timeout(PyObject *constructed, PyObject **arguments, size_t count, PyObject *names):
+    cdef timeout scope
+    if names != NULL or PyVectorcall_NARGS(count) != 1:
+        raise TypeError("timeout() takes the seconds, or None, and nothing else")
+    scope = timeout.__new__(timeout)
+    scope.limit(<object>arguments[0])
+    return scope
+
+
 install_send(Immediate, <void *>immediate_send)
+routines_install_call(timeout, <void *>make_timeout)
