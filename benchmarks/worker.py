@@ -23,13 +23,14 @@ Measure = Callable[[str, int, int], int | None]
 """Nanoseconds for a workload's name, the units of a run, the runs; None: no such workload."""
 
 
-async def repeat(work: Callable[[int], Awaitable[None]], count: int, runs: int) -> int:
-    """Nanoseconds that `runs` runs take inside a running loop."""
+async def repeat(work: Callable[[int], Awaitable[Any]], count: int, runs: int) -> int:
+    """Nanoseconds that `runs` runs take inside a running loop, by their own account if they give one."""
     gc.collect()
+    own_account = 0
     start = time.perf_counter_ns()
     for _ in range(runs):
-        await work(count)
-    return time.perf_counter_ns() - start
+        own_account += await work(count) or 0
+    return own_account or time.perf_counter_ns() - start
 
 
 def measure_calls(workloads: Mapping[str, Callable[[int], None]]) -> Measure:
@@ -49,14 +50,14 @@ def measure_calls(workloads: Mapping[str, Callable[[int], None]]) -> Measure:
 
 
 def measure_coroutines(
-    workloads: Mapping[str, Callable[[int], Awaitable[None]]],
+    workloads: Mapping[str, Callable[[int], Awaitable[Any]]],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     start: Callable[[Any], Awaitable[int]] | None = None,
 ) -> Measure:
     """For contestants on an event loop, which is made once; `start` runs the whole as a routine."""
     runner = asyncio.Runner(loop_factory=loop_factory)
 
-    async def started(work: Callable[[int], Awaitable[None]], count: int, runs: int) -> int:
+    async def started(work: Callable[[int], Awaitable[Any]], count: int, runs: int) -> int:
         measuring = repeat(work, count, runs)
         return await (measuring if start is None else start(measuring))
 
@@ -78,21 +79,25 @@ def enter(contestant: str) -> Measure:
 
         return measure_calls(workloads_gevent.WORKLOADS)
     if contestant == "routines":
+        import selects_routines
         import workloads_routines
 
-        return measure_coroutines(workloads_routines.WORKLOADS, start=workloads_routines.START)
+        works = workloads_routines.WORKLOADS | selects_routines.WORKLOADS
+        return measure_coroutines(works, start=workloads_routines.START)
     if contestant == "tasks":
         import workloads_routines
 
         return measure_coroutines(workloads_routines.TASK_WORKLOADS)
+    import selects_asyncio
     import workloads_asyncio
 
+    works = workloads_asyncio.WORKLOADS | selects_asyncio.WORKLOADS
     if contestant == "asyncio":
-        return measure_coroutines(workloads_asyncio.WORKLOADS)
+        return measure_coroutines(works)
     if contestant == "uvloop":
         import uvloop
 
-        return measure_coroutines(workloads_asyncio.WORKLOADS, loop_factory=uvloop.new_event_loop)
+        return measure_coroutines(works, loop_factory=uvloop.new_event_loop)
     raise SystemExit(f"no contestant {contestant!r}")
 
 

@@ -15,6 +15,10 @@ BURST = 1_280
 """Routines alive at once when spawning; Go slows down threefold at ten times as many."""
 
 
+SLEEPERS = 10_000
+"""Sleepers at once."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """One piece of work that each contestant does in the same amount."""
@@ -80,7 +84,20 @@ WORKLOADS = (
     Workload("spawn", "spawn to end", "routine", BURST),
     Workload("yielding", "yield, 10 routines", "switch", MESSAGES),
     Workload("deep_chain", "yield below 10 awaits", "switch", MESSAGES),
+    Workload("select_ready", "select of 2, one ready", "select", MESSAGES),
+    Workload("select_builder", "the same with handlers", "select", MESSAGES),
+    Workload("select_blocked", "select of 2, blocked", "message", MESSAGES),
+    Workload("select_timeout", "the same with a timeout", "message", MESSAGES),
+    Workload("select_blocked_10", "select of 10, blocked", "message", MESSAGES),
+    Workload("select_blocked_100", "select of 100, blocked", "message", MESSAGES),
+    Workload("select_default", "select of 2, default", "select", MESSAGES),
+    Workload("selector_2", "Selector over 2", "turn", MESSAGES),
+    Workload("selector_1000", "Selector over 1,000", "turn", MESSAGES),
+    Workload("timeout_unused", "timeout that is not needed", "timeout", MESSAGES),
+    Workload("sleepers_wall", "10,000 sleepers of 10 ms, time in all", "sleeper", SLEEPERS),
+    Workload("sleepers_late", "the same, lateness at p50", "sleeper", SLEEPERS),
 )
+"""Go does a `Selector`'s work with `reflect.Select`, whose number of cases is free too."""
 
 PARKED = Workload("parked", "parked, 100,000", "routine", 100_000)
 """Bytes instead of nanoseconds, in a process of its own; see `memory.py`."""
@@ -103,6 +120,24 @@ BARS = (
     Bar("yielding", "go1", 1.6),
     Bar("yielding", "asyncio", 1 / 12),
     Bar("deep_chain", "asyncio", 1.0),
+    Bar("select_ready", "go1", 3.5),
+    Bar("select_ready", limit=500),
+    Bar("select_ready", "asyncio", 1 / 40),
+    Bar("select_builder", "go1", 6.0),
+    Bar("select_builder", limit=1_000),
+    Bar("select_blocked", "go1", 1.3),
+    Bar("select_blocked", "asyncio", 1 / 40),
+    Bar("select_timeout", "go1", 1.0),
+    Bar("select_blocked_10", "go1", 1.0),
+    Bar("select_blocked_100", "go1", 0.5),
+    Bar("select_default", "go1", 3.0),
+    Bar("selector_1000", "routines", 1.5, rival_workload="selector_2"),
+    Bar("selector_1000", "go1", 0.05),
+    Bar("timeout_unused", "asyncio", 0.15),
+    Bar("sleepers_wall", "go1", 2.0),
+    Bar("sleepers_wall", "asyncio", 1 / 3),
+    Bar("sleepers_late", "go1", 2.0),
+    Bar("sleepers_late", "asyncio", 1 / 3),
     Bar("parked", limit=700),
     Bar("parked_million", limit=700),
 )

@@ -95,9 +95,8 @@ cdef class Channel(End):
 
 
 # What a select does with a channel: look, do, wait, and tell of an error.
-cdef bint receive_ready(ChannelState channel, End end) noexcept
-cdef bint send_ready(ChannelState channel, End end) noexcept
-cdef int receive_into(ChannelPark park) except -1
+cdef bint somebody_waits(WaitQueue watches) noexcept
+cdef int receive_into(ChannelState channel, End end, ChannelPark park) except -1
 cdef int send_from(ChannelState channel, object value) except -1
 cdef int tell_receivers(ChannelState channel) except -1
 cdef int tell_senders(ChannelState channel) except -1
@@ -106,3 +105,19 @@ cdef object closed_error(ChannelState channel, End end, str operation)
 cdef Channel view_of(ChannelState state)
 cdef ChannelState new_state(object capacity)
 cdef int feed_value(ChannelState channel, object value) except -1
+
+
+cdef inline bint receive_ready(ChannelState channel, End end) noexcept:
+    """Whether a receive would return, or raise, at once."""
+    return (
+        channel.used != 0 or channel.senders.first is not None or channel.closed or end.end_closed
+        or (channel.send_watches is not None and somebody_waits(channel.send_watches))
+    )
+
+
+cdef inline bint send_ready(ChannelState channel, End end) noexcept:
+    """Whether a send would return, or raise, at once."""
+    return (
+        channel.receivers.first is not None or channel.used < channel.capacity or channel.closed or end.end_closed
+        or (channel.receive_watches is not None and somebody_waits(channel.receive_watches))
+    )

@@ -858,22 +858,6 @@ cdef Py_ssize_t batch_limit(object at_most) except -1:
     return min(at_most, PY_SSIZE_T_MAX)
 
 
-cdef bint send_ready(ChannelState channel, End end) noexcept:
-    """Whether a send would return, or raise, at once."""
-    return (
-        channel.receivers.first is not None or channel.used < channel.capacity or channel.closed or end.end_closed
-        or (channel.receive_watches is not None and somebody_waits(channel.receive_watches))
-    )
-
-
-cdef bint receive_ready(ChannelState channel, End end) noexcept:
-    """Whether a receive would return, or raise, at once."""
-    return (
-        channel.used != 0 or channel.senders.first is not None or channel.closed or end.end_closed
-        or (channel.send_watches is not None and somebody_waits(channel.send_watches))
-    )
-
-
 cdef bint somebody_waits(WaitQueue watches) noexcept:
     cdef Park watch = watches.first
     while watch is not None:
@@ -903,10 +887,9 @@ cdef int send_from(ChannelState channel, object value) except -1:
     return 1
 
 
-cdef int receive_into(ChannelPark park) except -1:
+cdef int receive_into(ChannelState channel, End end, ChannelPark park) except -1:
     """Receive into ``park.value``, or mark it as failed, where that can be done at once: 1; else 0."""
-    cdef ChannelState channel = park.channel
-    if park.end.end_closed:
+    if end.end_closed:
         park.failed = True
     elif channel.used != 0:
         park.value = take_buffered(channel)
@@ -945,7 +928,7 @@ cdef object receive_now(End end):
     """try_recv(): now or not at all."""
     cdef ReceivePark park = make_receive(end, RECEIVE_VALUE, 1)
     park.state = PARK_COMPLETE
-    if receive_into(park):
+    if receive_into(end.state, end, park):
         return park.finish()
     park.release()
     raise RecvError(

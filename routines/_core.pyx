@@ -59,7 +59,9 @@ cdef extern from *:
     /* 3.12 and older let the hash be given: the loop's is computed once, and not for every step. */
     #if PY_VERSION_HEX < 0x030D0000
     #  define routines_set_task(tasks, loop, task, hash) _PyDict_SetItem_KnownHash(tasks, loop, task, hash)
+    #  define routines_get_task(tasks, loop, hash) _PyDict_GetItem_KnownHash(tasks, loop, hash)
     #else
+    #  define routines_get_task(tasks, loop, hash) PyDict_GetItemWithError(tasks, loop)
     #  define routines_set_task(tasks, loop, task, hash) PyDict_SetItem(tasks, loop, task)
     #endif
 
@@ -200,6 +202,7 @@ cdef extern from *:
     PyObject *routines_draining
     const bint ROUTINES_TASK_IN_DICT
     int routines_set_task(PyObject *tasks, PyObject *loop, PyObject *task, Py_hash_t hash) except -1
+    PyObject *routines_get_task(PyObject *tasks, PyObject *loop, Py_hash_t hash) except? NULL    # borrowed
     long long routines_monotonic() noexcept
     int routines_coroutine_is_fresh(object coroutine) except -1
     int routines_install_send(object park_type, void *send, bint is_park) except -1
@@ -579,18 +582,20 @@ cdef class Park:
 cdef object current_task():
     """What asyncio takes for the running task: an eager task started by a routine is not that routine. None without a loop."""
     cdef object loop = get_running_loop()
-    return None if loop is None else running_task(loop)
+    if loop is None:
+        return None
+    if ROUTINES_TASK_IN_DICT:
+        return (<dict>current_tasks).get(loop)
+    return asyncio_current_task(loop)
 
 
 cdef object task_of(Scheduler scheduler):
     """The same for a scheduler whose loop is running."""
-    return running_task(scheduler.loop)
-
-
-cdef inline object running_task(object loop):
-    if ROUTINES_TASK_IN_DICT:
-        return (<dict>current_tasks).get(loop)
-    return asyncio_current_task(loop)
+    cdef PyObject *found
+    if not ROUTINES_TASK_IN_DICT:
+        return asyncio_current_task(scheduler.loop)
+    found = routines_get_task(<PyObject *>current_tasks, <PyObject *>scheduler.loop, scheduler.loop_hash)
+    return None if found == NULL else <object>found
 
 
 cdef class TimerTarget:

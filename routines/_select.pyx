@@ -78,6 +78,8 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
+    #define routines_tuple_items(tuple) (((PyTupleObject *)(tuple))->ob_item)
+
     static inline PyObject *routines_tuple_of(PyObject *const *items, Py_ssize_t count)
     {
         PyObject *made = PyTuple_New(count);
@@ -87,8 +89,31 @@ cdef extern from *:
         }
         return made;
     }
+
+    /* A tuple that nobody else has a reference to, filled with None, to be filled again: making one costs twice as much.
+       The collector leaves a tuple of nothing but None alone from then on, so it has to be told of this one. */
+    static inline void routines_vacate(PyObject *tuple)
+    {
+        for (Py_ssize_t index = PyTuple_GET_SIZE(tuple) - 1; index >= 0; index--) {
+            PyObject *item = PyTuple_GET_ITEM(tuple, index);
+            PyTuple_SET_ITEM(tuple, index, Py_NewRef(Py_None));
+            Py_DECREF(item);
+        }
+    }
+
+    static inline void routines_occupy(PyObject *tuple, PyObject *const *items)
+    {
+        for (Py_ssize_t index = PyTuple_GET_SIZE(tuple) - 1; index >= 0; index--) {
+            Py_DECREF(PyTuple_GET_ITEM(tuple, index));
+            PyTuple_SET_ITEM(tuple, index, Py_NewRef(items[index]));
+        }
+        if (!PyObject_GC_IsTracked(tuple)) PyObject_GC_Track(tuple);
+    }
     """
+    PyObject **tuple_items "routines_tuple_items"(tuple items)
     tuple tuple_of "routines_tuple_of"(PyObject **items, Py_ssize_t count)
+    void vacate "routines_vacate"(tuple items)
+    void occupy "routines_occupy"(tuple items, PyObject **fresh) noexcept
 
 
 cdef enum:
@@ -109,6 +134,7 @@ cdef enum:
     # Idle selects kept for the next ones, and the nodes that one may keep, about a hundred bytes each.
     SPARE_SELECTS = 64
     SPARE_NODES = 128
+    SPARE_SOURCES = 16
 
 cdef object NOT_GIVEN = object()
 
@@ -336,11 +362,7 @@ cdef class CaseNode(ChannelPark):
         return 0
 
     cdef int clear(self) except -1:
-        """Unlinked: hold nothing, to be used again."""
-        self.failed = False
-        self.channel = None
-        self.end = None
-        self.value = None
+        """Unlinked from what is no channel: hold nothing, to be used again."""
         self.source = None
         self.task = None
         return 0
@@ -378,12 +400,18 @@ cdef inline Select new_select():
     return made
 
 
-cdef int check_sources(tuple sources) except -1:
+cdef bint check_sources(PyObject **sources, Py_ssize_t count) except -1:
+    """Refuse what is no source; true where some are no channels."""
     cdef Py_ssize_t index
-    for index in range(PyTuple_GET_SIZE(sources)):
-        if kind_of(<object>PyTuple_GET_ITEM(sources, index)) == CASE_UNKNOWN:
-            raise refusal(index, <object>PyTuple_GET_ITEM(sources, index))
-    return 0
+    cdef int kind
+    cdef bint others = False
+    for index in range(count):
+        kind = kind_of(<object>sources[index])
+        if kind > CASE_SEND:
+            if kind == CASE_UNKNOWN:
+                raise refusal(index, <object>sources[index])
+            others = True
+    return others
 
 
 @cython.final
@@ -395,6 +423,7 @@ cdef class Select(Park):
     select returns, what they raise is raised.
     """
     cdef tuple sources
+    cdef tuple idle_sources     # one of None, to be filled with the next sources
     cdef list building          # (kind of case, source, handler, on_close) quadruples; None in the direct form
     cdef list nodes             # linked while parked, the first `linked` of them
     cdef Py_ssize_t linked
@@ -402,13 +431,14 @@ cdef class Select(Park):
     cdef SelectDriver switch
     cdef bint in_order          # biased
     cdef bint was_run
+    cdef bint waits_for_others  # some cases are no channels
     cdef unsigned char outcome  # CHOSEN_…
     cdef bint failed            # the chosen channel was closed
     cdef Py_ssize_t index
     cdef object value
     cdef object default_value   # the value of the direct form, the handler of the builder
     cdef object timeout_handler
-    cdef bint has_timeout_handler
+    cdef bint has_options       # any of these is not as in `new_select`: building, biased, default, timeout
     cdef long long timeout_ns   # below 0: none
     cdef Scheduler scheduler
     cdef TimerEntry timer
@@ -484,7 +514,6 @@ cdef class Select(Park):
             raise TypeError(f"the handler of the timeout is {handler!r}, which cannot be called")
         self.timeout_ns = duration(seconds, "timeout")
         self.timeout_handler = handler
-        self.has_timeout_handler = handler is not None
         return self
 
     def default(self, handler=None):
@@ -514,6 +543,7 @@ cdef class Select(Park):
         self.check_building()
         self.was_run = True
         self.sources = tuple([part[0] for part in self.building])
+        self.waits_for_others = check_sources(tuple_items(self.sources), PyTuple_GET_SIZE(self.sources))
         if not self.sources and self.timeout_ns < 0:
             raise SelectError("this select has no case; add one with recv() or send()")
         self.state = PARK_NEW
@@ -558,14 +588,10 @@ cdef class Select(Park):
         if kind == CASE_RECEIVE:
             node = self.taker
             node.failed = False
-            node.channel = (<End>source).state
-            node.end = <End>source
-            done = receive_into(node)
+            done = receive_into((<End>source).state, <End>source, node)
             self.value = node.value
             self.failed = node.failed
             node.value = None
-            node.channel = None
-            node.end = None
             return done
         elif kind == CASE_SEND:
             end = (<SendCase>source).end
@@ -609,12 +635,9 @@ cdef class Select(Park):
 
     cdef bint prepare(self) except -1:
         """Make what linking needs, as making it may let others run: then true, and everything has to be looked at again."""
-        cdef Py_ssize_t index
         cdef Py_ssize_t size = PyTuple_GET_SIZE(self.sources)
         cdef CaseNode node
-        cdef int kind
         cdef bint made = False
-        cdef bint foreign = False
         if self.timeout_ns > 0:
             self.scheduler = running_scheduler()
             if self.scheduler is None:
@@ -627,10 +650,7 @@ cdef class Select(Park):
             node.state = PARK_DONE
             self.nodes.append(node)
             made = True
-        for index in range(size):
-            kind = kind_of(<object>PyTuple_GET_ITEM(self.sources, index))
-            foreign |= kind == CASE_JOIN or kind == CASE_FOREIGN
-        if foreign:
+        if self.waits_for_others:
             self.link_others()
             made = True
         return made
@@ -736,7 +756,10 @@ cdef class Select(Park):
                     node.unlink_other()
             node.state = PARK_DONE
             # What it holds is held by the sources as well, or by whoever was given it: dropping it here runs nobody's code.
-            node.clear()
+            node.failed = False
+            node.value = None
+            if node.kind > CASE_SEND:
+                node.clear()
         return 0
 
     cdef int claim(self, CaseNode winner) except -1:
@@ -773,24 +796,32 @@ cdef class Select(Park):
     cdef int release(self) except -1:
         """Hold nothing any more, and be there for the next select."""
         global spare_select, spare_count
-        cdef tuple _sources = self.sources      # these are dropped at return
-        cdef list _building = self.building
-        cdef object _value = self.value
-        cdef object _default_value = self.default_value
-        cdef object _timeout_handler = self.timeout_handler
+        cdef tuple sources = self.sources
+        cdef object _value = self.value     # these are dropped at return
+        cdef list _building
+        cdef object _default_value
+        cdef object _timeout_handler
         self.state = PARK_DONE
         self.sources = None
-        self.building = None
         self.value = None
-        self.default_value = NOT_GIVEN
-        self.timeout_handler = None
-        self.has_timeout_handler = False
-        self.timeout_ns = -1
-        self.scheduler = None
-        self.in_order = False
-        self.was_run = False
+        if self.has_options:
+            _building = self.building
+            _default_value = self.default_value
+            _timeout_handler = self.timeout_handler
+            self.has_options = False
+            self.building = None
+            self.default_value = NOT_GIVEN
+            self.timeout_handler = None
+            self.timeout_ns = -1
+            self.scheduler = None
+            self.in_order = False
+            self.was_run = False
         if PyList_GET_SIZE(self.nodes) > SPARE_NODES:
             self.nodes = []
+        if sources is not None and Py_REFCNT(<PyObject *>sources) == 1 and PyTuple_GET_SIZE(sources) <= SPARE_SOURCES:
+            # Dropping them may run anybody's code, which finds this select done, and not yet among the spare ones.
+            vacate(sources)
+            self.idle_sources = sources
         if spare_count < SPARE_SELECTS:
             self.next = spare_select
             spare_select = self
@@ -798,51 +829,67 @@ cdef class Select(Park):
         return 0
 
     cdef object finish(self):
-        cdef object default_value = self.default_value
-        cdef object timeout_handler = self.timeout_handler
-        cdef object value = self.value
         cdef object source
-        cdef object handler = None
-        cdef object on_close = None
-        cdef bint built = self.building is not None
+        cdef object value
         cdef bint failed = self.failed
-        cdef long long timeout_ns = self.timeout_ns
         cdef Py_ssize_t index = self.index
-        cdef Py_ssize_t cases
         cdef int kind
-        if self.outcome == CHOSEN_DEFAULT:
-            self.release()
-            if not built:
-                return selected(-1, default_value, False, None)
-            return None if default_value is None else default_value()
-        if self.outcome == CHOSEN_TIMEOUT:
-            cases = PyTuple_GET_SIZE(self.sources)
-            self.release()
-            if timeout_handler is not None:
-                return timeout_handler()
-            raise Timeout(f"none of the {cases} cases of the select was ready within {timeout_ns / 1e9:g} s")
+        if self.outcome != CHOSEN_CASE:
+            return self.finish_without_case()
         source = <object>PyTuple_GET_ITEM(self.sources, index)
-        if built:
-            _, handler, on_close = self.building[index]
-        self.release()
         kind = kind_of(source)
+        if self.building is not None:
+            return self.finish_built(source, kind)
+        value = self.value
+        self.release()
         if kind == CASE_RECEIVE:
-            if not built:
-                return selected(index, value, not failed, source)
-            if failed:
-                if on_close is None:
-                    raise closed_error((<End>source).state, <End>source, "receive")
-                return on_close()
-            return value if handler is None else handler(value)
+            return selected(index, value, not failed, source)
         if kind == CASE_SEND:
             if failed:
                 raise closed_error((<SendCase>source).end.state, (<SendCase>source).end, "send")
-            if not built:
-                return selected(index, None, True, (<SendCase>source).end)
+            return selected(index, None, True, (<SendCase>source).end)
+        return selected(index, foreign_outcome(source, kind), True, source)
+
+    cdef object finish_without_case(self):
+        """The default was taken, or the time is over."""
+        cdef object handler
+        cdef Py_ssize_t cases
+        cdef long long timeout_ns
+        if self.outcome == CHOSEN_DEFAULT:
+            handler = self.default_value
+            if self.building is None:
+                self.release()
+                return selected(-1, handler, False, None)
+            self.release()
             return None if handler is None else handler()
-        value = foreign_outcome(source, kind)
-        if not built:
-            return selected(index, value, True, source)
+        cases = PyTuple_GET_SIZE(self.sources)
+        handler = self.timeout_handler
+        timeout_ns = self.timeout_ns
+        self.release()
+        if handler is not None:
+            return handler()
+        raise Timeout(f"none of the {cases} cases of the select was ready within {timeout_ns / 1e9:g} s")
+
+    cdef object finish_built(self, object source, int kind):
+        """Call the handler of the case that was chosen."""
+        cdef object value = self.value
+        cdef bint failed = self.failed
+        cdef tuple parts = <tuple>PyList_GET_ITEM(self.building, self.index)
+        cdef object handler = <object>PyTuple_GET_ITEM(parts, 1)
+        cdef object on_close
+        self.release()
+        if kind == CASE_RECEIVE:
+            if failed:
+                on_close = <object>PyTuple_GET_ITEM(parts, 2)
+                if on_close is None:
+                    raise closed_error((<End>source).state, <End>source, "receive")
+                return on_close()
+        elif kind == CASE_SEND:
+            if failed:
+                raise closed_error((<SendCase>source).end.state, (<SendCase>source).end, "send")
+            return None if handler is None else handler()
+        else:
+            value = foreign_outcome(source, kind)
         return value if handler is None else handler(value)
 
     cdef object subject(self):
@@ -861,6 +908,20 @@ cdef object foreign_outcome(object source, int kind):
     return (<ForeignCase>source).outcome()
 
 
+cdef str TIMEOUT = "timeout"
+cdef str DEFAULT = "default"
+cdef str BIASED = "biased"
+
+
+cdef object known_keyword(object name):
+    """The text above that equals ``name``, or else ``name``: some callers make the names of keywords at run time."""
+    cdef str known
+    for known in (TIMEOUT, DEFAULT, BIASED):
+        if name == known:
+            return known
+    return name
+
+
 cdef object call_select(PyObject *module, PyObject **arguments, Py_ssize_t count, PyObject *names):
     cdef tuple sources
     cdef Select made
@@ -868,33 +929,45 @@ cdef object call_select(PyObject *module, PyObject **arguments, Py_ssize_t count
     cdef object value
     cdef object name
     cdef bint in_order = False
+    cdef bint others
     cdef long long nanoseconds = -1
     cdef Py_ssize_t position
     if names != NULL:
         for position in range(PyTuple_GET_SIZE(<tuple>names)):
-            # Keywords are interned, as the texts here are, so these comparisons are of pointers.
             name = <object>PyTuple_GET_ITEM(<tuple>names, position)
             value = <object>arguments[count + position]
-            if name == "timeout":
+            # Keywords are nearly always interned, as the texts here are.
+            if name is not TIMEOUT and name is not DEFAULT and name is not BIASED:
+                name = known_keyword(name)
+            if name is TIMEOUT:
                 if value is not None:
                     nanoseconds = duration(value, "timeout")
-            elif name == "default":
+            elif name is DEFAULT:
                 default = value
-            elif name == "biased":
+            elif name is BIASED:
                 in_order = value
             else:
                 raise TypeError(f"select() got an unexpected keyword argument {name!r}; it takes timeout, default and biased")
     if count == 0 and nanoseconds < 0 and default is NOT_GIVEN:
         made = new_select()
+        made.has_options = True
         made.building = []
         made.in_order = in_order
         return made
-    sources = tuple_of(arguments, count)
-    check_sources(sources)
+    others = check_sources(arguments, count)
     made = new_select()
-    made.timeout_ns = nanoseconds
-    made.in_order = in_order
-    made.default_value = default
+    made.waits_for_others = others
+    if names != NULL:
+        made.has_options = True
+        made.timeout_ns = nanoseconds
+        made.in_order = in_order
+        made.default_value = default
+    sources = made.idle_sources
+    if sources is not None and PyTuple_GET_SIZE(sources) == count:
+        made.idle_sources = None
+        occupy(sources, arguments)
+    else:
+        sources = tuple_of(arguments, count)
     made.sources = sources
     made.state = PARK_NEW
     return made
@@ -1087,9 +1160,7 @@ cdef class SelectorWatch(Watch):
         park.watch = self
         park.failed = False
         if self.kind == CASE_RECEIVE:
-            park.channel = self.channel
-            park.end = self.end
-            if receive_into(park):
+            if receive_into(self.channel, self.end, park):
                 return 1
             park.watch = None
             return 0
@@ -1224,7 +1295,7 @@ Example:
         self.watches = {}
 
     def __init__(self, *cases, biased=False):
-        check_sources(cases)
+        check_sources(tuple_items(cases), PyTuple_GET_SIZE(cases))
         self.in_order = biased
         for source in cases:
             self.add(source)

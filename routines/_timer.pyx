@@ -336,9 +336,9 @@ Example:
 
     cdef int stop_scope_timer(self) except -1:
         cdef TimerEntry timer = self.timer
-        self.timer = None
         if timer is not None:
-            self.scheduler.stop_timer(timer)
+            self.timer = None
+            self.scheduler.timers.cancel(timer)
         return 0
 
     cdef int expire(self) except -1:
@@ -384,10 +384,13 @@ Example:
         return immediate(self)
 
     def __aexit__(self, kind, error, traceback):
+        global spare_timeout
         cdef object task = self.task
         self.stop_scope_timer()
         self.task = None
+        self.scheduler = None
         if not self.is_expired:
+            spare_timeout = self
             return NOTHING
         if task.uncancel() <= self.cancelling and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise Timeout(f"the block was not done within {self.nanoseconds / 1e9:g} s") from error
@@ -404,11 +407,19 @@ Example:
         return f"<timeout {limit}, {progress}>"
 
 
+cdef timeout spare_timeout = None      # the one that was left last, in time, to be used again
+
+
 cdef object make_timeout(PyObject *constructed, PyObject **arguments, size_t count, PyObject *names):
-    cdef timeout scope
+    global spare_timeout
+    cdef timeout scope = spare_timeout
     if names != NULL or PyVectorcall_NARGS(count) != 1:
         raise TypeError("timeout() takes the seconds, or None, and nothing else")
-    scope = timeout.__new__(timeout)
+    spare_timeout = None
+    if scope is not None and Py_REFCNT(<PyObject *>scope) == 1:     # nobody has kept the one that was left
+        scope.entered = False
+    else:
+        scope = timeout.__new__(timeout)
     scope.limit(<object>arguments[0])
     return scope
 

@@ -12,6 +12,7 @@ import gc
 import inspect
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers import LOOPS, PLAIN_LOOPS, new_loop
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and so would every program that a test starts be.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BODIES = ["routine", "task"]
 

@@ -1,0 +1,113 @@
+package main
+
+// selectBlocked100 waits for each of count values that come over a hundred channels in turn.
+func selectBlocked100(count int) {
+	c, done, last := openChannels(100), make(chan struct{}), -1
+	go produceInTurn(c, count, done)
+	for i := 0; i < count; i++ {
+		select {
+		case last = <-c[0]:
+		case last = <-c[1]:
+		case last = <-c[2]:
+		case last = <-c[3]:
+		case last = <-c[4]:
+		case last = <-c[5]:
+		case last = <-c[6]:
+		case last = <-c[7]:
+		case last = <-c[8]:
+		case last = <-c[9]:
+		case last = <-c[10]:
+		case last = <-c[11]:
+		case last = <-c[12]:
+		case last = <-c[13]:
+		case last = <-c[14]:
+		case last = <-c[15]:
+		case last = <-c[16]:
+		case last = <-c[17]:
+		case last = <-c[18]:
+		case last = <-c[19]:
+		case last = <-c[20]:
+		case last = <-c[21]:
+		case last = <-c[22]:
+		case last = <-c[23]:
+		case last = <-c[24]:
+		case last = <-c[25]:
+		case last = <-c[26]:
+		case last = <-c[27]:
+		case last = <-c[28]:
+		case last = <-c[29]:
+		case last = <-c[30]:
+		case last = <-c[31]:
+		case last = <-c[32]:
+		case last = <-c[33]:
+		case last = <-c[34]:
+		case last = <-c[35]:
+		case last = <-c[36]:
+		case last = <-c[37]:
+		case last = <-c[38]:
+		case last = <-c[39]:
+		case last = <-c[40]:
+		case last = <-c[41]:
+		case last = <-c[42]:
+		case last = <-c[43]:
+		case last = <-c[44]:
+		case last = <-c[45]:
+		case last = <-c[46]:
+		case last = <-c[47]:
+		case last = <-c[48]:
+		case last = <-c[49]:
+		case last = <-c[50]:
+		case last = <-c[51]:
+		case last = <-c[52]:
+		case last = <-c[53]:
+		case last = <-c[54]:
+		case last = <-c[55]:
+		case last = <-c[56]:
+		case last = <-c[57]:
+		case last = <-c[58]:
+		case last = <-c[59]:
+		case last = <-c[60]:
+		case last = <-c[61]:
+		case last = <-c[62]:
+		case last = <-c[63]:
+		case last = <-c[64]:
+		case last = <-c[65]:
+		case last = <-c[66]:
+		case last = <-c[67]:
+		case last = <-c[68]:
+		case last = <-c[69]:
+		case last = <-c[70]:
+		case last = <-c[71]:
+		case last = <-c[72]:
+		case last = <-c[73]:
+		case last = <-c[74]:
+		case last = <-c[75]:
+		case last = <-c[76]:
+		case last = <-c[77]:
+		case last = <-c[78]:
+		case last = <-c[79]:
+		case last = <-c[80]:
+		case last = <-c[81]:
+		case last = <-c[82]:
+		case last = <-c[83]:
+		case last = <-c[84]:
+		case last = <-c[85]:
+		case last = <-c[86]:
+		case last = <-c[87]:
+		case last = <-c[88]:
+		case last = <-c[89]:
+		case last = <-c[90]:
+		case last = <-c[91]:
+		case last = <-c[92]:
+		case last = <-c[93]:
+		case last = <-c[94]:
+		case last = <-c[95]:
+		case last = <-c[96]:
+		case last = <-c[97]:
+		case last = <-c[98]:
+		case last = <-c[99]:
+		}
+	}
+	<-done
+	expect("last value", last, count-1)
+}
