@@ -77,10 +77,11 @@ cdef class WaitQueue:
 
 
 cdef inline void queue_append(WaitQueue queue, Park park) noexcept:
-    park.previous = queue.last
+    """``park`` is in no queue: it has no neighbours."""
     if queue.last is None:
         queue.first = park
     else:
+        park.previous = queue.last
         queue.last.next = park
     queue.last = park
     queue.length += 1
@@ -88,6 +89,12 @@ cdef inline void queue_append(WaitQueue queue, Park park) noexcept:
 
 cdef inline void queue_remove(WaitQueue queue, Park park) noexcept:
     """The caller holds a reference to ``park``, so nothing is freed here."""
+    queue.length -= 1
+    if park.previous is None and park.next is None:
+        # Alone, as most are.
+        queue.first = None
+        queue.last = None
+        return
     if park.previous is None:
         queue.first = park.next
     else:
@@ -98,7 +105,6 @@ cdef inline void queue_remove(WaitQueue queue, Park park) noexcept:
         park.next.previous = park.previous
     park.previous = None
     park.next = None
-    queue.length -= 1
 
 
 cdef class Routine(Driver):
