@@ -33,6 +33,7 @@ cdef class ChannelPark(Park):
 
     cdef object next_value(self)
     cdef bint has_more(self) noexcept
+    cdef bint goes_through(self, End end) noexcept      # it was made with this handle
 
 
 cdef class Watch(Park):

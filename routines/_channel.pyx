@@ -284,6 +284,26 @@ cdef int close_state(ChannelState channel, object cause) except -1:
     return notify_watchers(channel)
 
 
+cdef int close_end(End end, WaitQueue waiting, WaitQueue watches) except -1:
+    """A handle was closed, its channel perhaps not: what is parked through it fails, as it would fail from now on."""
+    cdef list settled = []
+    cdef Park following = waiting.first
+    cdef ChannelPark park
+    while following is not None:
+        park = <ChannelPark>following
+        following = park.next
+        if park.goes_through(end):
+            queue_remove(waiting, park)
+            park.failed = True
+            park.state = PARK_COMPLETE
+            settled.append(park)
+    for park in settled:
+        wake(park)
+    if watches is not None:
+        tell_watches(watches)
+    return notify_watchers(end.state)
+
+
 cdef int notify_watchers(ChannelState channel) except -1:
     """Settle each wait_closed() whose end is closed by now."""
     cdef WaitQueue watchers = channel.watchers
@@ -346,6 +366,9 @@ cdef class ChannelPark(Park):
     cdef bint has_more(self) noexcept:
         """Whether it has another value to give after that."""
         return False
+
+    cdef bint goes_through(self, End end) noexcept:
+        return self.end is end
 
     cdef object subject(self):
         return None if self.channel is None else view_of(self.channel)
@@ -1143,6 +1166,8 @@ cdef class Sender(End):
     def close(self, cause=None):
         """Close this sender; the last one closes the channel for receivers. Closing twice is nothing. From any thread.
 
+        What waits to send through this sender wakes with `ChannelClosed`, its value not delivered; clones work on.
+
         Args:
             cause: an exception; where this closes the channel, the ``__cause__`` of every `ChannelClosed` that follows.
         """
@@ -1150,7 +1175,7 @@ cdef class Sender(End):
         if not self.end_closed:
             self.end_closed = True
             self.drop_sender(cause)
-            notify_watchers(self.state)
+            close_end(self, self.state.senders, self.state.send_watches)
 
     def __enter__(self):
         return self
@@ -1248,6 +1273,8 @@ cdef class Receiver(End):
     def close(self, cause=None):
         """Close this receiver; the last one closes the channel for senders and drops what is buffered. From any thread.
 
+        What waits to receive through this receiver wakes with `ChannelClosed`; clones work on.
+
         Args:
             cause: an exception; where this closes the channel, the ``__cause__`` of every `ChannelClosed` that follows.
         """
@@ -1255,7 +1282,7 @@ cdef class Receiver(End):
         if not self.end_closed:
             self.end_closed = True
             self.drop_receiver(cause)
-            notify_watchers(self.state)
+            close_end(self, self.state.receivers, self.state.receive_watches)
 
     def __enter__(self):
         return self

@@ -328,6 +328,16 @@ cdef class CaseNode(ChannelPark):
     cdef object source          # of a join or a foreign case
     cdef object task            # waits for an event in our place
 
+    cdef bint goes_through(self, End end) noexcept:
+        cdef Select select = (<SelectDriver>self.driver).select
+        cdef object source
+        if select is None:
+            return False
+        source = <object>PyTuple_GET_ITEM(select.sources, self.index)
+        if self.kind == CASE_SEND:
+            return (<SendCase>source).end is end
+        return source is end
+
     cdef int unlink_other(self) except -1:
         if self.kind == CASE_JOIN:
             queue_remove((<Routine>self.source).joiners, self)

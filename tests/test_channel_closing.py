@@ -371,21 +371,18 @@ async def test_iteration_ends_quietly_whatever_the_cause():
     assert await rx.recv_ok() == (None, False)
 
 
-async def test_a_handle_closed_under_its_parked_operation_loses_no_value(start):
+async def test_a_receiver_closed_under_its_parked_operation_fails_it_and_loses_no_value(start):
     tx, rx = channel()
     other = rx.clone()
     waiting = start(receive(rx))
-    await parked(rx, receivers=1)
+    elsewhere = start(receive(other))
+    await parked(rx, receivers=2)
     rx.close()
-    await settle()
-    sending = start(send(tx, "value"))
-    await settle()
-    if sending.done():
-        assert await waiting == "value"
-    else:
-        assert isinstance(await outcome(waiting), ChannelClosed)
-        assert await other.recv() == "value"
-    await sending
+    assert rx.stats().waiting_receivers == 1
+    with pytest.raises(ChannelClosed, match="this handle"):
+        await waiting
+    await tx.send("value")
+    assert await elsewhere == "value"
 
 
 async def test_a_sender_closed_under_its_parked_operation_is_clear_about_it(start):
@@ -394,13 +391,23 @@ async def test_a_sender_closed_under_its_parked_operation_is_clear_about_it(star
     waiting = start(send(tx, "value"))
     await parked(tx, senders=1)
     tx.close()
-    await settle()
-    if waiting.done():
-        assert isinstance(waiting.exception(), ChannelClosed)
-        assert rx.stats().waiting_senders == 0
-    else:
-        assert await rx.recv() == "value"
+    assert rx.stats().waiting_senders == 0
+    with pytest.raises(ChannelClosed, match="this handle"):
         await waiting
+    assert not other.closed
+    with pytest.raises(RecvError):
+        rx.try_recv()
+
+
+async def test_a_batch_parked_through_a_sender_that_closes_tells_how_many_went(start):
+    tx, rx = channel(2)
+    other = tx.clone()
+    waiting = start(tx.send_many(range(5)))
+    await parked(tx, senders=1)
+    tx.close()
+    with pytest.raises(ChannelClosed) as caught:
+        await waiting
+    assert caught.value.sent == len(rx) == 2
     assert not other.closed
 
 
