@@ -1463,6 +1463,7 @@ cdef class JoinPark(Park):
                 target.joiners = joiners
         if self.timeout > 0 and target.status < ROUTINE_RETURNED:
             if scheduler is None:
+                self.release()
                 raise RuntimeError("join() with a timeout needs a running event loop")
             self.scheduler = scheduler
             self.timer = scheduler.start_timer(monotonic() + self.timeout, self)

@@ -651,6 +651,7 @@ cdef class Select(Park):
         if self.timeout_ns > 0:
             self.scheduler = running_scheduler()
             if self.scheduler is None:
+                self.release()
                 raise RuntimeError("a select with a timeout needs a running event loop")
             self.timer = self.scheduler.start_timer(monotonic() + self.timeout_ns, self)
             made = True

@@ -65,7 +65,9 @@ cdef class SleepPark(Park):
     cdef long long nanoseconds
 
     cdef int start(self) except -1:
-        cdef Scheduler scheduler = needed_scheduler("sleep()")
+        cdef Scheduler scheduler
+        self.state = PARK_DONE      # awaited, whatever comes of it
+        scheduler = needed_scheduler("sleep()")
         self.scheduler = scheduler
         self.timer = scheduler.start_timer(monotonic() + self.nanoseconds, self)
         self.state = PARK_OPEN

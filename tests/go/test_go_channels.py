@@ -1,7 +1,7 @@
 """What Go's own tests of channels ask, asked of ours.
 
 Provenance: the Go project's test suite, BSD licence. Each test names the file and the scenario it follows; the code here is
-our own, in our vocabulary, and nothing was translated line by line. Scenarios that need `select` are not here yet. Where Go
+our own, in our vocabulary, and nothing was translated line by line. Those of `select` are next door. Where Go
 panics (send on a closed channel, double close), the contract says `ChannelClosed` and "nothing".
 """
 

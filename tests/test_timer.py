@@ -1,0 +1,314 @@
+"""Timers: never early, in order, gone when nobody wants them."""
+
+import asyncio
+import gc
+import time
+from datetime import timedelta
+
+import pytest
+from helpers import settle
+
+from routines import (
+    RecvError,
+    Selector,
+    Ticker,
+    Timeout,
+    after,
+    channel,
+    go,
+    select,
+    sleep,
+    spawn,
+    timeout,
+    yield_now,
+)
+
+BAD = [-1, -0.001, float("nan"), timedelta(seconds=-1)]
+
+
+@pytest.mark.parametrize("bad", BAD)
+async def test_no_duration_may_be_negative_or_nan(bad):
+    _tx, rx = channel()
+    routine = spawn(sleep(0))
+    for refused in (
+        lambda: after(bad),
+        lambda: Ticker(bad),
+        lambda: timeout(bad),
+        lambda: select(rx, timeout=bad),
+        lambda: select().timeout(bad),
+        lambda: sleep(bad),
+        lambda: routine.join(bad),
+    ):
+        with pytest.raises(ValueError, match="negative or NaN"):
+            refused()
+    await routine
+
+
+@pytest.mark.parametrize("kind", [float, lambda seconds: timedelta(seconds=seconds)])
+async def test_every_duration_may_be_a_number_or_a_timedelta(kind):
+    _tx, rx = channel()
+    begun = time.monotonic()
+    await after(kind(0.001)).recv()
+    with pytest.raises(Timeout):
+        await select(rx, timeout=kind(0.001))
+    with pytest.raises(Timeout):
+        async with timeout(kind(0.001)):
+            await rx.recv()
+    ticker = Ticker(kind(0.001))
+    await ticker.recv()
+    ticker.stop()
+    assert time.monotonic() - begun >= 0.004
+
+
+async def test_after_gives_the_loops_time_once():
+    loop = asyncio.get_running_loop()
+    begun = time.monotonic()
+    receiver = after(0.001)
+    value = await receiver.recv()
+    assert isinstance(value, float)
+    assert abs(value - loop.time()) < 5
+    assert time.monotonic() - begun >= 0.001
+    with pytest.raises(RecvError):
+        receiver.try_recv()
+    assert not receiver.closed
+
+
+async def test_timers_fire_in_the_order_of_their_deadlines(start):
+    order = []
+
+    async def wait(number, seconds):
+        await after(seconds).recv()
+        order.append(number)
+
+    waiting = [
+        start(wait(number, seconds)) for number, seconds in enumerate([0.006, 0.002, 0.004, 0.0, 0.002])
+    ]
+    await asyncio.wait(waiting)
+    assert order == [3, 1, 4, 2, 0]
+
+
+async def test_ticks_keep_in_step_with_the_first():
+    ticker = Ticker(0.002)
+    begun = time.monotonic()
+    for number in range(1, 16):
+        await ticker.recv()
+        assert time.monotonic() - begun >= number * 0.002
+        if number == 5:
+            time.sleep(0.003)  # the loop is late: later ticks are not
+            await ticker.recv()
+            break
+    ticker.stop()
+
+
+async def test_a_ticker_that_nobody_hears_keeps_one_tick_and_a_dropped_one_stops():
+    ticker = Ticker(0.0005)
+    await sleep(0.004)
+    ticker.try_recv()
+    with pytest.raises(RecvError):
+        ticker.try_recv()
+    del ticker
+    gc.collect()
+    await sleep(0.001)
+
+
+async def test_a_ticker_that_was_stopped_neither_ticks_nor_closes(start):
+    ticker = Ticker(0.0005)
+    ticker.stop()
+    ticker.stop()
+    waiting = start(ticker.recv())
+    await sleep(0.003)
+    assert not waiting.done()
+    ticker.reset(timedelta(milliseconds=0.5))
+    assert isinstance(await waiting, float)
+    ticker.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        ticker.reset(1)
+
+
+async def test_timeout_blocks_nest_and_each_ends_its_own():
+    _tx, rx = channel()
+    async with timeout(60) as outer:
+        with pytest.raises(Timeout):
+            async with timeout(0.001) as inner:
+                await rx.recv()
+        assert inner.expired
+        await yield_now()
+    assert not outer.expired
+
+    with pytest.raises(Timeout):
+        async with timeout(0.001) as outer:
+            async with timeout(60) as inner:
+                await rx.recv()
+    assert outer.expired
+    assert not inner.expired
+
+
+async def test_both_nested_timeouts_in_one_instant_raise_once(start):
+    _tx, rx = channel()
+
+    async def body():
+        async with timeout(0.001):
+            async with timeout(0.001):
+                await rx.recv()
+
+    running = start(body())
+    with pytest.raises(Timeout):
+        await running
+    assert running.cancelling() == 0
+
+
+async def test_a_timeout_can_be_moved_both_ways():
+    _tx, rx = channel()
+    begun = time.monotonic()
+    async with timeout(0.001) as scope:
+        scope.reschedule(60)
+        await sleep(0.003)
+        scope.reschedule(None)
+        await sleep(0.001)
+    assert not scope.expired
+    with pytest.raises(Timeout):
+        async with timeout(60) as scope:
+            scope.reschedule(0.001)
+            await rx.recv()
+    assert time.monotonic() - begun < 30
+    with pytest.raises(RuntimeError, match="inside the block"):
+        scope.reschedule(1)
+    with pytest.raises(RuntimeError, match="inside the block"):
+        timeout(1).reschedule(1)
+
+
+async def test_a_timeout_is_entered_once():
+    scope = timeout(1)
+    async with scope:
+        with pytest.raises(RuntimeError, match="entered already"):
+            await scope.__aenter__()
+    with pytest.raises(RuntimeError, match="entered already"):
+        async with scope:
+            pass
+
+
+async def test_a_timeout_that_is_kept_is_not_used_again():
+    kept = []
+    for _ in range(3):
+        async with timeout(60) as scope:
+            kept.append(scope)
+    assert len({id(each) for each in kept}) == 3
+    assert all("left in time" in repr(each) for each in kept)
+    async with timeout(60):
+        pass
+    assert repr(timeout(1)) == "<timeout 1 s, not entered>"
+
+
+async def test_timeout_takes_one_argument():
+    for wrong in (lambda: timeout(), lambda: timeout(1, 2), lambda: timeout(seconds=1)):
+        with pytest.raises(TypeError):
+            wrong()
+
+
+async def test_an_operation_that_was_complete_when_the_time_came_returns(start):
+    tx, rx = channel()
+    got = []
+
+    async def body():
+        async with timeout(60) as scope:
+            waiting.append(scope)
+            got.append(await rx.recv())
+            await asyncio.get_running_loop().create_future()
+
+    waiting = []
+    running = start(body())
+    await settle()
+    tx.try_send("value")
+    waiting[0].reschedule(0)
+    await asyncio.wait([running])
+    assert isinstance(running.exception(), Timeout)
+    assert got == ["value"]
+
+
+async def test_what_else_is_raised_in_a_late_block_is_raised():
+    _tx, rx = channel()
+    with pytest.raises(LookupError):
+        async with timeout(0.001):
+            try:
+                await rx.recv()
+            except asyncio.CancelledError:
+                raise LookupError from None
+
+
+async def test_a_timeout_around_a_task_group(start):
+    _tx, rx = channel()
+
+    async def body():
+        async with timeout(0.001):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(rx.recv())
+                group.create_task(rx.recv())
+
+    with pytest.raises(Timeout):
+        await start(body())
+    assert rx.stats().waiting_receivers == 0
+
+
+async def test_join_with_a_timeout_leaves_the_routine_alone():
+    async def work():
+        await sleep(0.004)
+        return "done"
+
+    routine = go(work)
+    with pytest.raises(Timeout, match="it goes on"):
+        await routine.join(timeout=0.001)
+    assert await routine.join(timeout=60) == "done"
+
+
+async def test_past_ten_milliseconds_a_timer_is_a_millisecond_late_at_most():
+    lateness = []
+    for _ in range(12):
+        begun = time.monotonic()
+        await sleep(0.012)
+        lateness.append(time.monotonic() - begun - 0.012)
+    assert min(lateness) >= 0
+    assert sorted(lateness)[2] < 0.001  # the machine may be busy; most of the time it is not
+
+
+async def test_cancelled_timers_do_not_delay_those_that_are_left(start):
+    _tx, rx = channel()
+    silent = [start(select(rx, timeout=0.05 + number * 1e-6)) for number in range(500)]
+    await settle()
+    for each in silent[::2]:
+        each.cancel()
+    await asyncio.wait(silent)
+    assert sum(each.cancelled() for each in silent) == 250
+    assert sum(isinstance(each.exception(), Timeout) for each in silent if not each.cancelled()) == 250
+
+
+async def test_an_after_in_a_selector_fires_once():
+    selector = Selector(after(0.0005))
+    assert isinstance((await selector.next()).value, float)
+    with pytest.raises(Timeout):
+        async with timeout(0.003):
+            await selector.next()
+
+
+def test_timers_need_a_loop():
+    for made in (lambda: after(1), lambda: Ticker(1)):
+        with pytest.raises(RuntimeError, match="needs a running event loop"):
+            made()
+    _tx, rx = channel()
+    for operation in (sleep(1), select(rx, timeout=1)):
+        with pytest.raises(RuntimeError, match="needs a running event loop"):
+            operation.send(None)
+
+
+async def test_a_crowd_of_timers_fires_even_though_some_callbacks_fail(reports):
+    _tx, rx = channel()
+    handled = []
+
+    async def late():
+        try:
+            await select().recv(rx).timeout(0.001, lambda: 1 // 0).run()
+        except ZeroDivisionError:
+            handled.append(1)
+
+    await asyncio.wait([go(late) for _ in range(50)])
+    assert len(handled) == 50
+    assert not reports
