@@ -3,7 +3,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from ._channel import Feed, Receiver
-from ._core import Park
+from ._core import Park, TimerTarget
 
 __test__: dict[str, str]  # Cython's
 
@@ -17,7 +17,7 @@ class Ticker(Receiver[float]):
     def reset(self, seconds: float | timedelta, /) -> None: ...
 
 @final
-class timeout:  # noqa: N801
+class timeout(TimerTarget):  # noqa: N801
     def __init__(self, seconds: float | timedelta | None, /) -> None: ...
     @property
     def expired(self) -> bool: ...
@@ -37,9 +37,6 @@ class SleepPark(Park): ...
 
 @final
 class TimerFeed(Feed): ...
-
-@final
-class Deadline(Park): ...
 
 @final
 class Immediate:

@@ -88,8 +88,8 @@ async def test_timers_fire_in_the_order_of_their_deadlines(start):
 
 
 async def test_ticks_keep_in_step_with_the_first():
-    ticker = Ticker(0.002)
     begun = time.monotonic()
+    ticker = Ticker(0.002)
     for number in range(1, 16):
         await ticker.recv()
         assert time.monotonic() - begun >= number * 0.002

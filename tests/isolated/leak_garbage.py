@@ -76,4 +76,4 @@ async def nested_loops():
 
 
 for workload in (leaked_routines, cyclic_channels, abandoned_generators, nested_loops):
-    check(workload, rounds=3)
+    check(workload)

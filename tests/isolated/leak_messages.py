@@ -146,5 +146,5 @@ WORKLOADS = [
 ]  # fmt: skip
 
 for each in WORKLOADS:
-    check(each, rounds=2)
+    check(each)
 check(pump(0, 250_000), rounds=4, traced=False)

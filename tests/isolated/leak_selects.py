@@ -121,5 +121,5 @@ async def timeouts():
 
 
 for each in [ready_and_default, blocked, by_tasks, cancelled, foreign, selectors, timers]:
-    check(each, rounds=2)
+    check(each)
 check(timeouts, rounds=9, traced=False)  # a million of them

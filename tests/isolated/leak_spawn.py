@@ -92,5 +92,5 @@ WORKLOADS = [
 ]  # fmt: skip
 
 for workload in WORKLOADS:
-    check(workload, rounds=3)
+    check(workload)
 check(spawn_and_forget, rounds=10, traced=False)
