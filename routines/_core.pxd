@@ -115,7 +115,7 @@ cdef class Routine(Driver):
     cdef object outcome             # the result; or (exception, traceback); while not done: an exception to throw in
     cdef object cancel_message
     cdef object name                # None: made from the id when somebody asks
-    cdef object spawn_site          # where it was spawned, in debug mode
+    cdef object spawn_site          # where it was spawned, in debug mode: file:line, or the stack where asyncio asks for it
     cdef list callbacks             # (function, context) pairs
     cdef WaitQueue joiners
     cdef PyObject *live_previous    # neighbours among the scheduler's live routines: borrowed, unlinked before they die
@@ -141,6 +141,7 @@ cdef class Routine(Driver):
     cdef int settle_leaked(self) except -1
     cdef int close_coroutine(self) except -1
     cdef str wait_name(self)
+    cdef object spawned_at(self)
 
 
 cdef class Scheduler:
@@ -148,10 +149,15 @@ cdef class Scheduler:
     cdef object loop
     cdef Py_hash_t loop_hash
     cdef object call_soon
+    cdef object loop_ready          # the loop's own deque of what it calls next, where it has one
+    cdef list gave_way              # Routines that yielded to the loop itself, as asyncio.sleep(0) does, one right after the other
+    cdef object gave_way_handle     # the loop's handle that will go on with them
     cdef PyObject *running          # the routine being stepped, borrowed from step()
     cdef bint draining
-    cdef bint armed
+    cdef bint holding               # the drain that runs will step whoever becomes ready, so the loop need not be asked
+    cdef object drain_handle        # the loop's handle of the coming drain; None: none is asked for
     cdef bint published             # asyncio's current task is one of ours
+    cdef bint debug                 # the loop was in debug mode when somebody last looked
     cdef int steps_to_clock         # steps between two looks at the clock, adapted to how long steps take
     cdef unsigned long thread       # the thread that runs the loop
     cdef PyObject *live             # first of the live routines, borrowed
@@ -168,7 +174,11 @@ cdef class Scheduler:
     cdef int reserve(self) except -1
     cdef int make_ready(self, Driver driver) except -1
     cdef int arm(self) except -1
-    cdef int drain(self) except -1
+    cdef int give_way_to_loop(self, Routine routine) except -1
+    cdef int arm_at(self, Py_ssize_t place) except -1
+    cdef bint may_go_on(self) except -1
+    cdef int drain(self, Routine first, list others) except -1
+    cdef int step_at_once(self, Routine routine) except -1
     cdef int step(self, Routine routine) except -1
     cdef int park_routine(self, Routine routine, Park park) except -1
     cdef int unstartable(self, Routine routine) except -1

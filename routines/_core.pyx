@@ -28,6 +28,7 @@ import sys
 import types
 import weakref
 from asyncio import CancelledError, InvalidStateError
+from collections import deque
 from collections.abc import Coroutine
 from datetime import timedelta
 
@@ -291,6 +292,10 @@ cdef object Context = type(PyContext_CopyCurrent())
 
 operations_left = OPERATION_BUDGET
 debug_enabled = False
+
+# The routine that awaits yield_now(), between that and the end of its step; never followed. The bare yield that comes out of it
+# is then known to be ours, which gives way to routines, and not asyncio's, which gives way to the loop.
+cdef PyObject *yielded_now = NULL
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -697,6 +702,11 @@ cdef object creation_site():
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+cdef object spawn_site(Scheduler scheduler):
+    """The stack, as asyncio's debug mode keeps it for a task; else ``file:line``."""
+    return asyncio.format_helpers.extract_stack() if scheduler.debug else creation_site()
+
+
 cdef str describe_callable(object candidate):
     return getattr(candidate, "__qualname__", None) or repr(candidate)
 
@@ -748,14 +758,16 @@ cdef Routine launch(Scheduler scheduler, object coroutine, object name, object c
     routine.coroutine = coroutine
     routine.run_context = PyContext_CopyCurrent() if context is None else context
     routine.name = name
-    if debug_enabled:
-        routine.spawn_site = creation_site()
+    if debug_enabled or scheduler.debug:
+        routine.spawn_site = spawn_site(scheduler)
     routine.scheduler = scheduler
     enlist(scheduler, routine)
+    scheduler.make_ready(routine)
     return routine
 
 
 cdef int enlist(Scheduler scheduler, Routine routine) except -1:
+    """From here on it is live and ready; the caller puts it into the ring or steps it."""
     global last_id
     scheduler.live_routines += 1
     try:
@@ -774,7 +786,6 @@ cdef int enlist(Scheduler scheduler, Routine routine) except -1:
     scheduler.counters.spawned += 1
     if register_routine is not None:
         register_routine(routine)
-    scheduler.make_ready(routine)
     return 0
 
 
@@ -788,6 +799,12 @@ cdef void delist(Scheduler scheduler, Routine routine) noexcept:
     routine.live_previous = NULL
     routine.live_next = NULL
     scheduler.live_routines -= 1
+
+
+cdef int check_enterable(object context) except -1:
+    enter(<PyObject *>context)
+    PyContext_Exit(<PyObject *>context)
+    return 0
 
 
 cdef object check_context(object context):
@@ -959,10 +976,11 @@ Args:
     loop: the loop to run on; the running one where it is None.
     name: for messages.
     context: the ``contextvars.Context`` to run in; a copy of the current one where it is None.
+    eager_start: whether its first step is made at once, where the loop is running, and not in its turn.
 
 Raises:
     TypeError: ``coro`` is no coroutine.
-    RuntimeError: no loop is given and none is running.
+    RuntimeError: no loop is given and none is running; or ``eager_start`` in a context that is entered already.
 """
 
     # Not cleared by the collector: __del__ ends a routine before anything is cleared, and closes its coroutine, which drops what
@@ -988,10 +1006,23 @@ Raises:
         self.coroutine = coro
         self.run_context = PyContext_CopyCurrent() if context is None else check_context(context)
         self.name = None if name is None else str(name)
-        if debug_enabled:
-            self.spawn_site = creation_site()
-        self.scheduler = scheduler
-        enlist(scheduler, self)
+        scheduler.debug = scheduler.loop.get_debug()
+        if debug_enabled or scheduler.debug:
+            self.spawn_site = spawn_site(scheduler)
+        if eager_start and scheduler is running_scheduler():
+            check_enterable(self.run_context)
+            self.scheduler = scheduler
+            enlist(scheduler, self)
+            scheduler.step_at_once(self)
+        else:
+            self.scheduler = scheduler
+            enlist(scheduler, self)
+            scheduler.make_ready(self)
+
+    @property
+    def __class__(self):
+        # What libraries ask by isinstance() is whether they may use it as a task, and they may.
+        return asyncio.Task
 
     @classmethod
     def __class_getitem__(cls, item, /):
@@ -1247,6 +1278,10 @@ Raises:
     def _cancel_message(self):
         return self.cancel_message
 
+    @_cancel_message.setter
+    def _cancel_message(self, value):
+        self.cancel_message = value
+
     def _make_cancelled_error(self):
         return self.outcome[0] if self.status == ROUTINE_CANCELLED else self.cancelled_error()
 
@@ -1258,7 +1293,21 @@ Raises:
 
     @property
     def _source_traceback(self):
-        return None
+        return self.spawn_site if isinstance(self.spawn_site, list) else None
+
+    @property
+    def _asyncio_awaited_by(self):
+        # Since 3.14 asyncio.capture_call_graph() follows this.
+        cdef Park joiner = self.joiners.first if self.joiners is not None else None
+        waiting = set()
+        while joiner is not None:
+            if type(joiner.driver) is Routine:
+                waiting.add(joiner.driver)
+            elif joiner.driver is not None:
+                waiting.add(getattr((<TaskDriver>joiner.driver).function, "__self__", None))
+            joiner = joiner.next
+        waiting.discard(None)
+        return waiting or None
 
     @property
     def _callbacks(self):
@@ -1295,8 +1344,9 @@ Raises:
         return self.name
 
     def set_name(self, value, /):
-        """Give it a name, for messages."""
-        self.name = str(value)
+        """Give it a name, for messages; None takes back the one it was given."""
+        # The create_task of some 3.13 sets the name None where it was given none.
+        self.name = None if value is None else str(value)
 
     def get_stack(self, *, limit=None):
         """The frames where it is suspended, or those of the traceback that ended it; at most ``limit``."""
@@ -1324,7 +1374,8 @@ Raises:
     def __repr__(self):
         cdef str text = f"<Routine {self.get_name()!r} id={self.id} {self.wait_name()}"
         cdef object subject
-        cdef object coroutine = self.coroutine
+        if self.cancel_requests > 0 and self.status < ROUTINE_RETURNED:
+            text += " cancelling"
         if self.status == ROUTINE_PARKED:
             subject = (<Park>self.waiter).subject() if routines_is_park(self.waiter) else self.waiter
             if isinstance(subject, Routine):
@@ -1335,11 +1386,17 @@ Raises:
             text += f" raised={self.outcome[0]!r}"
         elif self.status == ROUTINE_CANCELLED:
             text += " cancelled"
-        if coroutine is not None:
-            text += f" coro={describe_callable(coroutine)}"
+        if self.coroutine is not None:
+            text += f" coro=<{asyncio.coroutines._format_coroutine(self.coroutine)}>"
         if self.spawn_site is not None:
-            text += f" spawned at {self.spawn_site}"
+            text += f" spawned at {self.spawned_at()}"
         return text + ">"
+
+    cdef object spawned_at(self):
+        if isinstance(self.spawn_site, list):
+            frame = self.spawn_site[-1]
+            return f"{frame.filename}:{frame.lineno}"
+        return self.spawn_site
 
     # -- foreign futures
 
@@ -1358,12 +1415,10 @@ Raises:
                 self.outcome = error
         self.waiter = None
         self.status = ROUTINE_READY
-        if scheduler.draining or scheduler.ready.used != 0:
+        if scheduler.draining:
             scheduler.make_ready(self)
         else:
-            # Called by the loop with nobody else ready: going on at once saves a turn of the loop.
-            ring_push_reserved(scheduler.ready, self)
-            scheduler.drain()
+            scheduler.drain(self, None)
 
     # -- the end of a routine that nobody ends
 
@@ -1383,7 +1438,7 @@ Raises:
             why = "was blocked for ever and is collected: no living code could wake it"
         else:
             why = "never went on and is collected: its event loop stopped while it was ready"
-        spawned = self.spawn_site
+        spawned = self.spawned_at()
         if spawned is None:
             spawned = "unknown; routines.set_debug(True) records it"
         emit_warning(
@@ -1403,12 +1458,15 @@ Raises:
             self.close_coroutine()
         if self.log_traceback:
             self.log_traceback = False
-            scheduler.loop.call_exception_handler({
+            report = {
                 "message": f"{type(self).__name__} exception was never retrieved",
                 "exception": self.outcome[0],
                 "task": self,
                 "future": self,
-            })
+            }
+            if self._source_traceback is not None:
+                report["source_traceback"] = self._source_traceback
+            scheduler.loop.call_exception_handler(report)
 
     cdef int settle_leaked(self) except -1:
         return self.settle((CancelledError("no living code could wake it"), None), True, ROUTINE_CANCELLED)
@@ -1599,6 +1657,10 @@ cdef Scheduler new_scheduler(object loop):
     scheduler.loop = loop
     scheduler.loop_hash = hash(loop)
     scheduler.call_soon = loop.call_soon
+    scheduler.loop_ready = getattr(loop, "_ready", None)
+    if type(scheduler.loop_ready) is not deque:
+        scheduler.loop_ready = None
+    scheduler.debug = loop.get_debug()
     scheduler.thread = PyThread_get_thread_ident()
     schedulers.add(scheduler)
     return scheduler
@@ -1642,7 +1704,7 @@ cdef class Scheduler:
                     # Nobody will ever step there again; what was woken keeps what it was given until it is collected.
             return 0
         ring_push_reserved(self.ready, driver)
-        if not self.draining and not self.armed:
+        if not self.holding and self.drain_handle is None:
             self.arm()
         return 0
 
@@ -1655,43 +1717,104 @@ cdef class Scheduler:
         self.thread = PyThread_get_thread_ident()
         for driver in woken:
             ring_push_reserved(self.ready, driver)
-        self.drain()
+        self.drain(None, None)
 
     cdef int arm(self) except -1:
         """Have the loop call the drain."""
-        self.armed = True
         try:
-            self.call_soon(self._drain)
+            self.drain_handle = self.call_soon(self._drain)
         except BaseException:
-            self.armed = False
             if self.loop.is_closed():
                 # Nobody will ever step here again. What is in the ring keeps what it was given until it is collected.
                 return 0
             raise
         return 0
 
-    def _drain(self):
-        self.armed = False
-        self.drain()
+    cdef int arm_at(self, Py_ssize_t place) except -1:
+        """The same, before what was scheduled since the loop had ``place`` calls to make: nobody in the ring came after those."""
+        self.arm()
+        scheduled = self.loop_ready
+        if scheduled is not None and place < len(scheduled) - 1 and scheduled[-1] is self.drain_handle:
+            scheduled.insert(place, scheduled.pop())
+        return 0
 
-    cdef int drain(self) except -1:
-        """Step whoever is ready until nobody is, or the budget is spent; then the loop has its turn."""
+    cdef bint may_go_on(self) except -1:
+        """Whether those in the ring, for whom the loop was asked, are next anyway: then it need not be asked.
+
+        It was asked in the drain that runs: what a turn of the loop has begun with may not be taken away from it.
+        """
+        scheduled = self.loop_ready
+        if scheduled is None or len(scheduled) != 1 or scheduled[0] is not self.drain_handle:
+            return False
+        scheduled.clear()
+        self.drain_handle = None
+        return True
+
+    def _drain(self):
+        self.drain_handle = None
+        self.drain(None, None)
+
+    cdef int give_way_to_loop(self, Routine routine) except -1:
+        """Have the loop go on with it after everything that it has to call by now, and before what comes later, as it does with tasks.
+
+        Those that give way with nothing scheduled between them share a call.
+        """
+        cdef object scheduled = self.loop_ready
+        if scheduled is not None and self.gave_way_handle is not None and scheduled and scheduled[-1] is self.gave_way_handle:
+            self.gave_way.append(routine)
+            return 0
+        self.gave_way = [routine]
+        try:
+            self.gave_way_handle = self.call_soon(self._next_turn, self.gave_way)
+        except BaseException:
+            self.gave_way_handle = None
+            ring_push_reserved(self.ready, routine)
+            raise
+        return 0
+
+    def _next_turn(self, list routines):
+        cdef Routine routine
+        if routines is self.gave_way:
+            self.gave_way_handle = None
+            self.gave_way = None
+        if self.draining:
+            for routine in routines:
+                ring_push_reserved(self.ready, routine)
+        else:
+            routines.reverse()
+            self.drain(routines.pop(), routines)
+
+    cdef int drain(self, Routine first, list others) except -1:
+        """Step whoever is ready until nobody is, or the budget is spent; then the loop has its turn.
+
+        Those that are in the ring now are stepped in any case, as a turn of the loop runs all that it begins with: what was scheduled
+        after them may not overtake them. The budget is for those that they wake.
+
+        ``first`` and ``others``, the last one next: routines that this call of the loop's is for, so they come before those in the ring. These go on at once only where that overtakes nothing that the loop has to call already; else in their
+        turn, as asyncio's tasks do.
+        """
         cdef PyObject *outer = routines_draining
-        cdef object item
+        cdef object item = first
+        cdef Routine routine
         cdef int steps = 0
         cdef int steps_left = self.steps_to_clock
         cdef long long started
         cdef long long looked
         cdef long long now
+        cdef Py_ssize_t scheduled = len(self.loop_ready) if self.loop_ready is not None else 0
+        cdef bint asked = self.drain_handle is not None
+        cdef Py_ssize_t waiting = self.ready.used if first is None else 0
         if self.draining:
             return 0
         self.draining = True
+        self.holding = first is None
         self.thread = PyThread_get_thread_ident()
         routines_draining_set(<PyObject *>self)
         started = looked = routines_monotonic()
         try:
-            while self.ready.used != 0:
+            if first is None and self.ready.used != 0:
                 item = ring_pop(self.ready)
+            while item is not None:
                 if type(item) is Routine:
                     self.step(<Routine>item)
                 else:
@@ -1699,11 +1822,20 @@ cdef class Scheduler:
                         self.unpublish()
                     reset_operations()
                     (<TaskDriver>item).fire()
+                if others:
+                    item = others.pop()
+                    continue
+                if self.ready.used == 0:
+                    break
+                if not self.holding:
+                    if asked or not self.may_go_on():
+                        break
+                    self.holding = True
                 steps += 1
                 steps_left -= 1
                 if steps_left <= 0:
                     now = routines_monotonic()
-                    if now - started > DRAIN_BUDGET_NS or steps >= DRAIN_BUDGET_STEPS:
+                    if steps >= waiting and (now - started > DRAIN_BUDGET_NS or steps >= DRAIN_BUDGET_STEPS):
                         break
                     if now - looked > CLOCK_SLICE_NS:
                         self.steps_to_clock = max(1, self.steps_to_clock >> 1)
@@ -1711,15 +1843,19 @@ cdef class Scheduler:
                         self.steps_to_clock <<= 1
                     steps_left = self.steps_to_clock
                     looked = now
+                item = ring_pop(self.ready)
         finally:
             item = None
             self.running = NULL
+            if others:      # a KeyboardInterrupt went through
+                for routine in reversed(others):
+                    ring_push_reserved(self.ready, routine)
             if self.published:
                 self.unpublish()
             routines_draining_set(outer)
-            self.draining = False
-            if self.ready.used != 0 and not self.armed:
-                self.arm()
+            self.draining = self.holding = False
+            if self.ready.used != 0 and self.drain_handle is None:
+                self.arm_at(scheduled)
         return 0
 
     cdef int unpublish(self) except -1:
@@ -1730,8 +1866,29 @@ cdef class Scheduler:
             swap_current_task(self.loop, None)
         return 0
 
+    cdef int step_at_once(self, Routine routine) except -1:
+        """The first step, inside of whatever runs: that is as it was afterwards."""
+        cdef PyObject *running = self.running
+        cdef bint published = self.published
+        cdef object task = current_task()
+        cdef int operations = operations_left
+        try:
+            self.step(routine)
+        finally:
+            self.running = running
+            self.published = published
+            set_operations(operations)
+            if not ROUTINES_TASK_IN_DICT:
+                swap_current_task(self.loop, task)
+            elif task is None:
+                (<dict>current_tasks).pop(self.loop, None)
+            else:
+                (<dict>current_tasks)[self.loop] = task
+        return 0
+
     cdef int step(self, Routine routine) except -1:
         """Run a routine to its next suspension, and see what it wants."""
+        global yielded_now
         cdef PyObject *raw = NULL
         cdef PySendResult status
         cdef object error
@@ -1782,7 +1939,11 @@ cdef class Scheduler:
             if routine.cancelling_step == CANCEL_AT_SUSPENSION:
                 routine.cancelling_step = CANCEL_AT_STEP
             routine.status = ROUTINE_READY
-            ring_push_reserved(self.ready, routine)
+            if yielded_now == <PyObject *>routine:
+                yielded_now = NULL
+                ring_push_reserved(self.ready, routine)
+            else:
+                return self.give_way_to_loop(routine)
             return 0
         return self.park_on_future(routine, yielded)
 
@@ -1893,7 +2054,7 @@ cdef class Scheduler:
     def _timers_due(self):
         self.timer_handle = None
         self.fire_timers()
-        self.drain()
+        self.drain(None, None)
 
     cdef int fire_timers(self) except -1:
         cdef long long now = routines_monotonic()
@@ -1959,9 +2120,13 @@ cdef extern from *:
 cdef str THROW = "throw"
 
 
-cdef inline void reset_operations() noexcept:
+cdef inline void set_operations(int operations) noexcept:
     global operations_left
-    operations_left = OPERATION_BUDGET
+    operations_left = operations
+
+
+cdef inline void reset_operations() noexcept:
+    set_operations(OPERATION_BUDGET)
 
 
 cdef object prepare_throw(Routine routine):
@@ -2040,11 +2205,13 @@ cdef class YieldOperation:
 
 
 cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
-    global spare_yield, spare_yields
+    global spare_yield, spare_yields, yielded_now
     Py_INCREF(None)
     result[0] = <PyObject *>None
     if not operation.yielded:
         operation.yielded = True
+        if routines_draining != NULL:
+            yielded_now = (<Scheduler>routines_draining).running
         return PYGEN_NEXT
     if operation.finished:
         result[0] = NULL

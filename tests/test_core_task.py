@@ -1,6 +1,7 @@
 """A routine is a task: everything that asyncio documents about `asyncio.Task`."""
 
 import asyncio
+import contextlib
 import contextvars
 import io
 import weakref
@@ -8,7 +9,7 @@ import weakref
 import pytest
 from helpers import collect, settle, until
 
-from routines import Routine, channel, spawn, yield_now
+from routines import Routine, channel, current, spawn, yield_now
 
 
 async def give(value=None):
@@ -763,3 +764,76 @@ def test_asyncio_run_of_a_failing_main_still_cleans_up():
 
 async def test_subscripts_are_for_annotations():
     assert Routine[int] is not None
+
+
+async def test_libraries_may_take_a_routine_for_a_task():
+    routine = spawn(asyncio.sleep(0))
+    assert isinstance(routine, asyncio.Task)
+    assert isinstance(routine, asyncio.Future)
+    assert isinstance(routine, Routine)
+    assert asyncio.isfuture(routine)
+    assert type(routine) is Routine
+    await routine
+
+
+async def test_the_loop_s_debug_mode_keeps_where_a_routine_was_made(world, reports):
+    loop = asyncio.get_running_loop()
+    loop.set_debug(False)
+    assert Routine(asyncio.sleep(0))._source_traceback is None
+    loop.set_debug(True)
+    made = Routine(asyncio.sleep(0))
+    assert made._source_traceback[-1].name == "test_the_loop_s_debug_mode_keeps_where_a_routine_was_made"
+    assert f"spawned at {__file__}" in repr(made)
+
+    async def fail():
+        raise LookupError
+
+    failed = spawn(fail())
+    await settle()
+    del failed
+    collect()
+    assert reports.pop()["source_traceback"][-1].filename == __file__
+
+
+async def test_a_cancellation_shows_in_the_repr_until_it_was_taken_back():
+    async def resist():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        assert " cancelling " in repr(current())
+        current().uncancel()
+        assert " cancelling " not in repr(current())
+
+    routine = spawn(resist())
+    await settle()
+    assert " cancelling " not in repr(routine)
+    routine.cancel()
+    assert " cancelling " in repr(routine)
+    await routine
+    assert " cancelling " not in repr(routine)
+
+
+async def test_no_name_is_the_default_one():
+    routine = spawn(asyncio.sleep(0), name="given")
+    assert routine.get_name() == "given"
+    routine.set_name(None)
+    assert routine.get_name() == f"Routine-{routine.id}"
+    await routine
+
+
+async def test_who_awaits_a_routine_is_told_as_asyncio_s_call_graph_asks():
+    async def hold():
+        await asyncio.get_running_loop().create_future()
+
+    held = spawn(hold())
+    assert held._asyncio_awaited_by is None
+
+    async def wait():
+        await held
+
+    waiting = [spawn(wait()), asyncio.Task(wait()), spawn(held.join())]
+    await settle()
+    assert held._asyncio_awaited_by == set(waiting)
+    held.cancel()
+    await asyncio.wait(waiting)
+    assert held._asyncio_awaited_by is None
+    waiting[2].exception()
