@@ -150,7 +150,7 @@ cdef class Scheduler:
     cdef Py_hash_t loop_hash
     cdef object call_soon
     cdef object loop_ready          # the loop's own deque of what it calls next, where it has one
-    cdef list gave_way              # Routines that yielded to the loop itself, as asyncio.sleep(0) does, one right after the other
+    cdef list gave_way              # Routines that yielded to the loop itself, as asyncio.sleep(0) does, one after the other
     cdef object gave_way_handle     # the loop's handle that will go on with them
     cdef PyObject *running          # the routine being stepped, borrowed from step()
     cdef bint draining

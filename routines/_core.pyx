@@ -1755,7 +1755,7 @@ cdef class Scheduler:
         self.drain(None, None)
 
     cdef int give_way_to_loop(self, Routine routine) except -1:
-        """Have the loop go on with it after everything that it has to call by now, and before what comes later, as it does with tasks.
+        """Have the loop go on with it after all that it has to call by now, and before what comes later, as it does with tasks.
 
         Those that give way with nothing scheduled between them share a call.
         """
@@ -1790,8 +1790,9 @@ cdef class Scheduler:
         Those that are in the ring now are stepped in any case, as a turn of the loop runs all that it begins with: what was scheduled
         after them may not overtake them. The budget is for those that they wake.
 
-        ``first`` and ``others``, the last one next: routines that this call of the loop's is for, so they come before those in the ring. These go on at once only where that overtakes nothing that the loop has to call already; else in their
-        turn, as asyncio's tasks do.
+        ``first`` and ``others``, the last one next: routines that this call of the loop's is for, so they come before those in the
+        ring. These go on at once only where that overtakes nothing that the loop has to call already; else in their turn, as
+        asyncio's tasks do.
         """
         cdef PyObject *outer = routines_draining
         cdef object item = first

@@ -1,9 +1,11 @@
 """The examples run, as programs and as modules, and their results are right."""
 
 import importlib.util
+import math
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,40 @@ def test_worker_pool():
     assert answers.pop("missing") == "failed: no page 'missing'"
     assert all(text == f"text of {page}" for page, text in answers.items())
     assert 1 <= most_busy <= example.WORKERS
+
+
+def test_multiplexer():
+    example = load("multiplexer")
+    heard = run(example.main)
+    for talker, lines in example.LINES.items():
+        assert [line.number for line in heard if line.talker == talker] == list(range(lines))
+    assert len(heard) == sum(example.LINES.values())
+
+
+def test_rate_limiter():
+    example = load("rate_limiter")
+    passed = run(example.main)
+    assert len(passed) == example.REQUESTS
+    for number, seconds in enumerate(passed):
+        # The ticker is a little older than the first request, so a tick may come a little early by this clock.
+        assert seconds >= (number + 1 - example.BURST) * example.PACE - 0.001
+
+
+def test_heartbeat():
+    example = load("heartbeat")
+    results, workers = run(example.main)
+    assert workers == 2
+    assert results == [job * job for job in range(example.JOBS) if job != 3]
+
+
+def test_first_of_three_replicas():
+    example = load("first_of_three_replicas")
+    assert run(example.main) == ("south: WHERE IS THE CAT?", "no answer in time", 0)
+
+
+def test_power_series():
+    example = load("power_series")
+    exponential, tangent = run(example.main)
+    assert exponential == [Fraction(1, math.factorial(power)) for power in range(example.TERMS)]
+    odd = [Fraction(1), Fraction(1, 3), Fraction(2, 15), Fraction(17, 315), Fraction(62, 2835)]
+    assert tangent == [odd[power // 2] if power % 2 else 0 for power in range(example.TERMS)]
