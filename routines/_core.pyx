@@ -1787,12 +1787,12 @@ cdef class Scheduler:
     cdef int drain(self, Routine first, list others) except -1:
         """Step whoever is ready until nobody is, or the budget is spent; then the loop has its turn.
 
-        Those that are in the ring now are stepped in any case, as a turn of the loop runs all that it begins with: what was scheduled
-        after them may not overtake them. The budget is for those that they wake.
+        Those that are in the ring now are stepped in any case, as a turn of the loop runs all that it begins with: what was
+        scheduled after them may not overtake them. The budget is for those that they wake.
 
-        ``first`` and ``others``, the last one next: routines that this call of the loop's is for, so they come before those in the
-        ring. These go on at once only where that overtakes nothing that the loop has to call already; else in their turn, as
-        asyncio's tasks do.
+        ``first`` and ``others``, the last one next: routines that this call of the loop's is for, so they come before those in
+        the ring. These go on at once only where that overtakes nothing that the loop has to call already; else in their turn,
+        as asyncio's tasks do.
         """
         cdef PyObject *outer = routines_draining
         cdef object item = first
