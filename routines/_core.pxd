@@ -176,9 +176,11 @@ cdef class Scheduler:
     cdef int arm(self) except -1
     cdef int give_way_to_loop(self, Routine routine) except -1
     cdef int arm_at(self, Py_ssize_t place) except -1
-    cdef bint may_go_on(self) except -1
+    cdef bint take_back(self, Py_ssize_t others) except -1
     cdef int drain(self, Routine first, list others) except -1
     cdef int step_at_once(self, Routine routine) except -1
+    cdef int drain_inside(self, Routine first, list others) except -1
+    cdef int resume(self, PyObject *running, bint published, object task) except -1
     cdef int step(self, Routine routine) except -1
     cdef int park_routine(self, Routine routine, Park park) except -1
     cdef int unstartable(self, Routine routine) except -1

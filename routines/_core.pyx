@@ -24,6 +24,7 @@ import asyncio
 import asyncio.base_tasks
 import asyncio.coroutines
 import inspect
+import os
 import sys
 import types
 import weakref
@@ -212,6 +213,7 @@ cdef extern from *:
     PyObject *routines_iternext(PyObject *self) except? NULL
 
 cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
     PySendResult PyIter_Send(PyObject *iterator, object argument, PyObject **result)
     object PyContext_CopyCurrent()
     # Borrowed pointers, where what they point at cannot go meanwhile: no count moves for a call.
@@ -292,6 +294,15 @@ cdef object Context = type(PyContext_CopyCurrent())
 
 operations_left = OPERATION_BUDGET
 debug_enabled = False
+
+
+def _forget_the_parent():
+    # A step that forked goes on in the child, where the parent's loop does not run any more.
+    routines_draining_set(NULL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parent)
 
 # The routine that awaits yield_now(), between that and the end of its step; never followed. The bare yield that comes out of it
 # is then known to be ours, which gives way to routines, and not asyncio's, which gives way to the loop.
@@ -1018,6 +1029,9 @@ Raises:
             self.scheduler = scheduler
             enlist(scheduler, self)
             scheduler.make_ready(self)
+            if scheduler.drain_handle is None:
+                # So the loop knows of it, should a routine enter the loop again before its step is over.
+                scheduler.arm()
 
     @property
     def __class__(self):
@@ -1415,10 +1429,7 @@ Raises:
                 self.outcome = error
         self.waiter = None
         self.status = ROUTINE_READY
-        if scheduler.draining:
-            scheduler.make_ready(self)
-        else:
-            scheduler.drain(self, None)
+        scheduler.drain(self, None)
 
     # -- the end of a routine that nobody ends
 
@@ -1738,15 +1749,15 @@ cdef class Scheduler:
             scheduled.insert(place, scheduled.pop())
         return 0
 
-    cdef bint may_go_on(self) except -1:
-        """Whether those in the ring, for whom the loop was asked, are next anyway: then it need not be asked.
+    cdef bint take_back(self, Py_ssize_t others) except -1:
+        """Ask the loop no more for the drain that it was asked for last, where ``others`` calls at most come before it.
 
         It was asked in the drain that runs: what a turn of the loop has begun with may not be taken away from it.
         """
         scheduled = self.loop_ready
-        if scheduled is None or len(scheduled) != 1 or scheduled[0] is not self.drain_handle:
+        if scheduled is None or not scheduled or len(scheduled) - 1 > others or scheduled[-1] is not self.drain_handle:
             return False
-        scheduled.clear()
+        scheduled.pop()
         self.drain_handle = None
         return True
 
@@ -1773,16 +1784,11 @@ cdef class Scheduler:
         return 0
 
     def _next_turn(self, list routines):
-        cdef Routine routine
         if routines is self.gave_way:
             self.gave_way_handle = None
             self.gave_way = None
-        if self.draining:
-            for routine in routines:
-                ring_push_reserved(self.ready, routine)
-        else:
-            routines.reverse()
-            self.drain(routines.pop(), routines)
+        routines.reverse()
+        self.drain(routines.pop(), routines)
 
     cdef int drain(self, Routine first, list others) except -1:
         """Step whoever is ready until nobody is, or the budget is spent; then the loop has its turn.
@@ -1806,7 +1812,7 @@ cdef class Scheduler:
         cdef bint asked = self.drain_handle is not None
         cdef Py_ssize_t waiting = self.ready.used if first is None else 0
         if self.draining:
-            return 0
+            return self.drain_inside(first, others)
         self.draining = True
         self.holding = first is None
         self.thread = PyThread_get_thread_ident()
@@ -1829,7 +1835,8 @@ cdef class Scheduler:
                 if self.ready.used == 0:
                     break
                 if not self.holding:
-                    if asked or not self.may_go_on():
+                    # Where those in the ring are next anyway, nothing is overtaken.
+                    if asked or not self.take_back(0):
                         break
                     self.holding = True
                 steps += 1
@@ -1855,8 +1862,11 @@ cdef class Scheduler:
                 self.unpublish()
             routines_draining_set(outer)
             self.draining = self.holding = False
-            if self.ready.used != 0 and self.drain_handle is None:
-                self.arm_at(scheduled)
+            if self.drain_handle is None:
+                if self.ready.used != 0:
+                    self.arm_at(scheduled)
+            elif self.ready.used == 0 and not asked:
+                self.take_back(PY_SSIZE_T_MAX)
         return 0
 
     cdef int unpublish(self) except -1:
@@ -1876,15 +1886,35 @@ cdef class Scheduler:
         try:
             self.step(routine)
         finally:
-            self.running = running
-            self.published = published
             set_operations(operations)
-            if not ROUTINES_TASK_IN_DICT:
-                swap_current_task(self.loop, task)
-            elif task is None:
-                (<dict>current_tasks).pop(self.loop, None)
-            else:
-                (<dict>current_tasks)[self.loop] = task
+            self.resume(running, published, task)
+        return 0
+
+    cdef int drain_inside(self, Routine first, list others) except -1:
+        """A drain inside of a step, whose routine has entered the loop again, as nest_asyncio lets it."""
+        cdef PyObject *running = self.running
+        cdef bint published = self.published
+        cdef bint holding = self.holding
+        cdef object task = current_task()
+        self.draining = False
+        try:
+            self.drain(first, others)
+        finally:
+            self.draining = True
+            self.holding = holding
+            self.resume(running, published, task)
+        return 0
+
+    cdef int resume(self, PyObject *running, bint published, object task) except -1:
+        """What ran before goes on."""
+        self.running = running
+        self.published = published
+        if not ROUTINES_TASK_IN_DICT:
+            swap_current_task(self.loop, task)
+        elif task is None:
+            (<dict>current_tasks).pop(self.loop, None)
+        else:
+            (<dict>current_tasks)[self.loop] = task
         return 0
 
     cdef int step(self, Routine routine) except -1:
