@@ -1,7 +1,19 @@
 from asyncio import Event
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, Literal, Never, Self, TypeAlias, TypeVar, final, overload
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Never,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+)
 
 from ._channel import Channel, ChannelPark, Receiver, SendCase, Sender, Watch
 from ._core import Driver, Routine
@@ -30,6 +42,8 @@ class Selected:
     @property
     def source(self) -> Any: ...
     def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: SupportsIndex, /) -> Any: ...
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]
 

@@ -164,8 +164,11 @@ def _seed_select(seed, /):
 
 @cython.final
 @cython.freelist(64)
+@cython.collection_type("sequence")
 cdef class Selected:
     """What a select in the direct form, or a `Selector`, has chosen; made for ``match``.
+
+    ``case Selected(0, value)`` and ``case (0, value, True, _)`` both match it, and it unpacks like a tuple of its four parts.
 
     Attributes:
         index: which case, counted from 0 with every ``None``; -1 for the default. For a `Selector` the key.
@@ -185,6 +188,12 @@ cdef class Selected:
 
     def __iter__(self):
         return iter((self.index, self.value, self.ok, self.source))
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, part, /):
+        return (self.index, self.value, self.ok, self.source)[part]
 
     def __eq__(self, other):
         if type(other) is not Selected:

@@ -65,6 +65,27 @@ async def test_the_direct_form_is_made_for_match():
             pytest.fail(f"{chosen!r} was chosen")
 
 
+async def test_what_is_selected_matches_and_unpacks_like_a_tuple_of_its_parts():
+    tx, rx = channel(1)
+    tx.try_send(42)
+    match await select(rx):
+        case (0, value, True, source):
+            assert value == 42
+            assert source is rx
+        case chosen:
+            pytest.fail(f"{chosen!r} was chosen")
+    tx.try_send(43)
+    selected = await select(rx)
+    index, value, ok, source = selected
+    assert (index, value, ok, source) == (0, 43, True, rx) == tuple(selected) == selected[:]
+    assert len(selected) == 4
+    assert [selected[part] for part in range(-4, 4)] == 2 * [0, 43, True, rx]
+    with pytest.raises(IndexError):
+        selected[4]
+    with pytest.raises(TypeError):
+        selected["index"]
+
+
 @pytest.mark.parametrize("with_default", [False, True])
 @pytest.mark.parametrize("state", ["nil", "closed", "empty", "full"])
 @pytest.mark.parametrize("direction", ["send", "receive"])
