@@ -18,6 +18,11 @@ LATENCY = {"north": 0.500, "south": 0.004, "west": 0.002}
 """Seconds that each replica takes. The fastest one is broken."""
 
 
+def failed(asked: Routine[str]) -> bool:
+    """Whether it is done, and without an answer."""
+    return asked.done() and asked.exception() is not None
+
+
 class Replicas:
     """Stands for three servers; knows which connections are open."""
 
@@ -45,7 +50,8 @@ class Replicas:
                     answer: str = (await select(*asked, timeout=patience)).value
                     return answer
                 except ConnectionError:
-                    asked = [each if each is not None and not each.done() else None for each in asked]
+                    # Only what failed: another may have answered in the meantime, and be done as well.
+                    asked = [None if each is None or failed(each) else each for each in asked]
             raise ConnectionError(f"all of {', '.join(LATENCY)} failed")
         finally:
             for each in started:
