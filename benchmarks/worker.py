@@ -90,10 +90,22 @@ def enter(contestant: str) -> Measure:
         return measure_coroutines(workloads_routines.TASK_WORKLOADS)
     import selects_asyncio
     import workloads_asyncio
+    import workloads_citizen
 
-    works = workloads_asyncio.WORKLOADS | selects_asyncio.WORKLOADS
+    works = workloads_asyncio.WORKLOADS | selects_asyncio.WORKLOADS | workloads_citizen.WORKLOADS
     if contestant == "asyncio":
         return measure_coroutines(works)
+    if contestant == "factory":
+        import routines
+
+        def new_loop() -> asyncio.AbstractEventLoop:
+            loop = asyncio.new_event_loop()
+            loop.set_task_factory(routines.task_factory)
+            return loop
+
+        # Of the others only what is compared: the rest would double the time that everything takes.
+        works = workloads_citizen.WORKLOADS | {"ping_pong": workloads_asyncio.ping_pong}
+        return measure_coroutines(works, loop_factory=new_loop)
     if contestant == "uvloop":
         import uvloop
 

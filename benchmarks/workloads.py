@@ -68,6 +68,7 @@ CONTESTANTS = {
     "tasks": "plain asyncio tasks over a channel of routines",
     "asyncio": "asyncio tasks and asyncio.Queue on the stock loop",
     "uvloop": "the same on uvloop",
+    "factory": "asyncio's workloads on the stock loop, with the task factory of routines",
     "gevent": "greenlets and gevent.queue.Queue",
     "go1": "Go, GOMAXPROCS=1",
     "go2": "Go, GOMAXPROCS=2",
@@ -96,6 +97,10 @@ WORKLOADS = (
     Workload("timeout_unused", "timeout that is not needed", "timeout", MESSAGES),
     Workload("sleepers_wall", "10,000 sleepers of 10 ms, time in all", "sleeper", SLEEPERS),
     Workload("sleepers_late", "the same, lateness at p50", "sleeper", SLEEPERS),
+    Workload("create_tasks", "100,000 tasks", "task", 100_000),
+    Workload("chain_20", "sleep(0) below 20 awaits", "switch", MESSAGES),
+    Workload("await_future", "await a future", "future", MESSAGES),
+    Workload("echo_100", "echo server, 100 clients", "line", MESSAGES),
 )
 """Go does a `Selector`'s work with `reflect.Select`, whose number of cases is free too."""
 
@@ -138,6 +143,11 @@ BARS = (
     Bar("sleepers_wall", "asyncio", 1 / 3),
     Bar("sleepers_late", "go1", 2.0),
     Bar("sleepers_late", "asyncio", 1 / 3),
+    Bar("create_tasks", "asyncio", 1.0, subject="factory"),
+    Bar("ping_pong", "asyncio", 1.0, subject="factory"),
+    Bar("chain_20", "asyncio", 1.0, subject="factory"),
+    Bar("await_future", "asyncio", 1.0, subject="factory"),
+    Bar("echo_100", "asyncio", 1.0, subject="factory"),
     Bar("parked", limit=700),
     Bar("parked_million", limit=700),
 )
