@@ -124,6 +124,7 @@ cdef class Routine(Driver):
     cdef unsigned char status       # ROUTINE_…
     cdef unsigned char cancelling_step   # CANCEL_…: what a requested cancellation still has to do
     cdef int cancel_requests
+    cdef int foreign_place          # where it is in the scheduler's list of those that wait for foreign futures; else -1
     cdef bint aborted
     cdef bint started
     cdef bint outcome_is_error
@@ -163,7 +164,7 @@ cdef class Scheduler:
     cdef PyObject *live             # first of the live routines, borrowed
     cdef Py_ssize_t live_routines
     cdef Py_ssize_t bound_tasks     # plain tasks bound to an operation of ours
-    cdef set foreign                # routines parked on foreign futures: what they wait on may hold them weakly
+    cdef list foreign               # routines parked on foreign futures: what they wait on may hold them weakly
     cdef TimerHeap timers
     cdef object timer_handle
     cdef long long timer_deadline   # what timer_handle is armed for, nanoseconds

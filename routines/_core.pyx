@@ -36,10 +36,13 @@ from datetime import timedelta
 from .errors import Aborted, SpawnError, Timeout
 
 cimport cython
-from cpython.exc cimport PyErr_WriteUnraisable
+from cpython.exc cimport PyErr_Clear, PyErr_WriteUnraisable
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
+from ._foreign cimport (
+    future_blocking, future_loop, leave_callback, routines_bind, routines_is_plain_future, routines_learn_futures,
+)
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring, ring_pop, ring_push_reserved
 
@@ -61,11 +64,23 @@ cdef extern from *:
     /* 3.12 and older let the hash be given: the loop's is computed once, and not for every step. */
     #if PY_VERSION_HEX < 0x030D0000
     #  define routines_set_task(tasks, loop, task, hash) _PyDict_SetItem_KnownHash(tasks, loop, task, hash)
+    #  define routines_delete_task(tasks, loop, hash) _PyDict_DelItem_KnownHash(tasks, loop, hash)
     #  define routines_get_task(tasks, loop, hash) _PyDict_GetItem_KnownHash(tasks, loop, hash)
     #else
+    #  define routines_delete_task(tasks, loop, hash) PyDict_DelItem(tasks, loop)
     #  define routines_get_task(tasks, loop, hash) PyDict_GetItemWithError(tasks, loop)
     #  define routines_set_task(tasks, loop, task, hash) PyDict_SetItem(tasks, loop, task)
     #endif
+
+    /* No task runs: not even one that was taken away meanwhile. */
+    static inline int routines_no_task(PyObject *tasks, PyObject *loop, Py_hash_t hash)
+    {
+        (void)hash;
+        if (routines_delete_task(tasks, loop, hash) == 0) return 0;
+        if (!PyErr_ExceptionMatches(PyExc_KeyError)) return -1;
+        PyErr_Clear();
+        return 0;
+    }
 
     static inline long long routines_monotonic(void)
     {
@@ -204,6 +219,7 @@ cdef extern from *:
     PyObject *routines_draining
     const bint ROUTINES_TASK_IN_DICT
     int routines_set_task(PyObject *tasks, PyObject *loop, PyObject *task, Py_hash_t hash) except -1
+    int routines_no_task(PyObject *tasks, PyObject *loop, Py_hash_t hash) except -1
     PyObject *routines_get_task(PyObject *tasks, PyObject *loop, Py_hash_t hash) except? NULL    # borrowed
     long long routines_monotonic() noexcept
     int routines_coroutine_is_fresh(object coroutine) except -1
@@ -220,6 +236,7 @@ cdef extern from "Python.h":
     int PyContext_Enter(PyObject *context) noexcept
     int PyContext_Exit(PyObject *context) except -1
     int enter "PyContext_Enter"(PyObject *context) except -1
+    int try_to_leave "PyContext_Exit"(PyObject *context) noexcept
     bint PyContext_CheckExact(object candidate)
     object PyObject_Vectorcall(object function, PyObject **arguments, size_t count, PyObject *names)
     bint PyCoro_CheckExact(object candidate)
@@ -287,11 +304,11 @@ if ROUTINES_TASK_IN_DICT:
 else:
     swap_current_task = asyncio.tasks._swap_current_task
 
-cdef object plain_future_types = (asyncio.Future, asyncio.Task)
 cdef unsigned long long last_id = 0
 cdef object schedulers = weakref.WeakSet()
 cdef object Context = type(PyContext_CopyCurrent())
 
+routines_learn_futures(asyncio.Future, asyncio.Task)
 operations_left = OPERATION_BUDGET
 debug_enabled = False
 
@@ -1417,10 +1434,11 @@ Raises:
     def _wakeup(self, future, /):
         """The callback left with a foreign future."""
         cdef Scheduler scheduler = self.scheduler
-        scheduler.foreign.discard(self)
+        cdef object context = self.run_context
+        keep_no_longer(scheduler.foreign, self)
         if self.status != ROUTINE_PARKED or self.waiter is not future:
             return
-        if type(future) not in plain_future_types and self.cancelling_step == CANCEL_NOTHING:
+        if self.cancelling_step == CANCEL_NOTHING and not routines_is_plain_future(future):
             # Awaiting an asyncio future raises its exception by itself; of another kind of future nothing is known.
             try:
                 future.result()
@@ -1429,7 +1447,15 @@ Raises:
                 self.outcome = error
         self.waiter = None
         self.status = ROUTINE_READY
-        scheduler.drain(self, None)
+        if not leave_if_inside(context):
+            # Not the loop calls, but a foreign future does, and perhaps in somebody's step.
+            scheduler.make_ready(self)
+            return
+        # The step enters the context by itself.
+        try:
+            scheduler.drain(self, None)
+        finally:
+            enter(<PyObject *>context)
 
     # -- the end of a routine that nobody ends
 
@@ -1677,6 +1703,9 @@ cdef Scheduler new_scheduler(object loop):
     return scheduler
 
 
+cdef object wakeup_method = Routine.__dict__["_wakeup"]
+
+
 @cython.final
 @cython.no_gc_clear
 cdef class Scheduler:
@@ -1688,7 +1717,7 @@ cdef class Scheduler:
     def __cinit__(self):
         self.ready = Ring.__new__(Ring)
         self.timers = TimerHeap.__new__(TimerHeap)
-        self.foreign = set()
+        self.foreign = [None] * 8       # a list that would be empty now and then gives its memory back every time
         self.inbox = []
         self.steps_to_clock = 1
 
@@ -1817,7 +1846,7 @@ cdef class Scheduler:
         self.holding = first is None
         self.thread = PyThread_get_thread_ident()
         routines_draining_set(<PyObject *>self)
-        started = looked = routines_monotonic()
+        started = looked = routines_monotonic() if first is None else 0
         try:
             if first is None and self.ready.used != 0:
                 item = ring_pop(self.ready)
@@ -1839,6 +1868,7 @@ cdef class Scheduler:
                     if asked or not self.take_back(0):
                         break
                     self.holding = True
+                    started = looked = routines_monotonic()
                 steps += 1
                 steps_left -= 1
                 if steps_left <= 0:
@@ -1872,7 +1902,7 @@ cdef class Scheduler:
     cdef int unpublish(self) except -1:
         self.published = False
         if ROUTINES_TASK_IN_DICT:
-            (<dict>current_tasks).pop(self.loop, None)
+            routines_no_task(<PyObject *>current_tasks, <PyObject *>self.loop, self.loop_hash)
         else:
             swap_current_task(self.loop, None)
         return 0
@@ -2027,7 +2057,7 @@ cdef class Scheduler:
 
     cdef int park_on_future(self, Routine routine, object future) except -1:
         """Wait for a future of somebody else's."""
-        cdef object blocking = getattr(future, "_asyncio_future_blocking", None)
+        cdef object blocking = future_blocking(future)
         if blocking is None:
             if inspect.isgenerator(future):
                 return self.bad_yield(routine, RuntimeError(
@@ -2042,12 +2072,12 @@ cdef class Scheduler:
             return self.bad_yield(routine, RuntimeError(
                 f"yield was used instead of yield from in task {routine!r} with {future!r}"
             ))
-        future._asyncio_future_blocking = False
-        future.add_done_callback(routine._wakeup)
+        # In the context of the routine, as a task's: a copy need not be made.
+        leave_callback(future, routines_bind(wakeup_method, routine), routine.run_context)
         self.counters.parks += 1
         routine.waiter = future
         routine.status = ROUTINE_PARKED
-        self.foreign.add(routine)
+        keep(self.foreign, routine)
         if routine.cancelling_step == CANCEL_AT_STEP or routine.cancelling_step == CANCEL_AT_SUSPENSION:
             routine.cancelling_step = CANCEL_NOTHING
             return routine.cancel_now(routine.cancel_message)
@@ -2186,17 +2216,41 @@ cdef object prepare_throw(Routine routine):
     return None
 
 
+cdef inline int keep(list kept, Routine routine) except -1:
+    routine.foreign_place = <int>len(kept)
+    kept.append(routine)
+    return 0
+
+
+@cython.boundscheck(False)
+@cython.wraparound(False)
+cdef inline int keep_no_longer(list kept, Routine routine) except -1:
+    """The last one takes its place: an order is of no use to anybody."""
+    cdef Py_ssize_t place = routine.foreign_place
+    cdef Py_ssize_t last = len(kept) - 1
+    cdef Routine moved
+    # A collector may have emptied the list of a loop that is gone.
+    if 0 <= place <= last and kept[place] is routine:
+        moved = <Routine>kept[last]
+        if moved is not routine:
+            kept[place] = moved
+            moved.foreign_place = <int>place
+        kept.pop()
+    routine.foreign_place = -1
+    return 0
+
+
+cdef bint leave_if_inside(object context) noexcept:
+    if try_to_leave(<PyObject *>context) < 0:
+        PyErr_Clear()
+        return False
+    return True
+
+
 cdef object started_twice(Routine routine):
     return SpawnError(
         f"{routine.coroutine!r} was started already, by another routine; each needs a coroutine of its own"
     )
-
-
-cdef object future_loop(object future):
-    get_loop = getattr(future, "get_loop", None)
-    if get_loop is not None:
-        return get_loop()
-    return future._loop
 
 
 # ---------------------------------------------------------------------------------------------------------------------

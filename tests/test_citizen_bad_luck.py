@@ -223,7 +223,7 @@ def test_a_child_that_was_forked_inside_a_routine_has_loops_of_its_own(tmp_path)
 def test_a_loop_that_is_closed_while_routines_wait_for_everything_tells_of_each():
     ended = []
 
-    async def wait(awaitable, name):
+    async def wait(awaitable, name, _sender):
         try:
             await awaitable
         finally:
@@ -239,7 +239,7 @@ def test_a_loop_that_is_closed_while_routines_wait_for_everything_tells_of_each(
             "select": select(rx.clone(), timeout=60),
         }
         for name, awaitable in waits.items():
-            go(wait(awaitable, name))
+            go(wait(awaitable, name, tx))  # or the channel would close
         await yield_now()
         await yield_now()
 

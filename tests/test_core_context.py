@@ -133,3 +133,69 @@ async def test_the_context_is_left_when_a_routine_fails():
     await asyncio.wait([routine])
     routine.exception()
     assert name.get() == "nobody"
+
+
+async def test_two_routines_in_one_context_are_woken_by_futures():
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    gate = loop.create_future()
+
+    async def count():
+        for _ in range(3):
+            await asyncio.sleep(0.001)
+            name.set(f"{name.get()}.")
+        await gate
+        await yield_now()
+        return name.get()
+
+    counting = [spawn(count(), context=context) for _ in range(3)]
+    loop.call_later(0.02, gate.set_result, None)
+    assert await asyncio.gather(*counting) == 3 * ["nobody" + 9 * "."]
+    assert name.get() == "nobody"
+
+
+async def test_a_future_that_calls_back_in_a_context_of_its_own():
+    class Elsewhere(asyncio.Future):
+        def add_done_callback(self, callback, *, context=None):
+            super().add_done_callback(callback, context=elsewhere)
+
+    elsewhere = contextvars.Context()
+    elsewhere.run(name.set, "elsewhere")
+    future = Elsewhere()
+
+    async def wait():
+        name.set("waiter")
+        got = await future
+        assert name.get() == "waiter"
+        name.set("woken")
+        await asyncio.sleep(0)
+        return got, name.get()
+
+    waiting = spawn(wait())
+    await settle()
+    future.set_result("done")
+    assert await waiting == ("done", "woken")
+    assert elsewhere[name] == "elsewhere"
+
+
+async def test_a_future_that_calls_back_at_once_in_its_completers_context():
+    class AtOnce(asyncio.Future):
+        def add_done_callback(self, callback, *, context=None):
+            self.callback = callback
+
+        def set_result(self, result):
+            super().set_result(result)
+            self.callback(self)
+
+    future = AtOnce()
+
+    async def wait():
+        name.set("waiter")
+        return await future, name.get()
+
+    waiting = spawn(wait())
+    await settle()
+    name.set("completer")
+    future.set_result("done")
+    assert name.get() == "completer"
+    assert await waiting == ("done", "waiter")
