@@ -43,4 +43,6 @@ def test_what_is_left_out_would_fail(module):
         done = run("--left-out", module, test)
         if done.returncode == runner.NO_SUITE:
             pytest.skip(done.stdout.strip())
+        if f"{module}: 0 ran" in done.stdout:
+            continue  # not in this interpreter
         assert done.returncode == 1, f"{module}.{test} passes: take it off the list\n{done.stdout}"
