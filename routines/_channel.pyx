@@ -46,9 +46,11 @@ from ._core cimport (
     Park,
     PySendResult,
     WaitQueue,
+    block_on,
     creation_site,
     debug_enabled,
     give_way,
+    in_loop,
     install_send,
     operations_left,
     park_send,
@@ -959,6 +961,21 @@ cdef object receive_now(End end):
     )
 
 
+cdef object send_in_thread(End end, object value, object timeout):
+    """send_blocking(): what can be done at once is, without an operation."""
+    cdef ChannelState channel = end.state
+    if timeout is None and not in_loop() and not channel.closed and not end.end_closed and send_from(channel, value):
+        return None
+    return block_on(make_send(end, value), timeout, "send_blocking()")
+
+
+cdef object receive_in_thread(End end, object timeout):
+    cdef ChannelState channel = end.state
+    if timeout is None and channel.used != 0 and not end.end_closed and not in_loop():
+        return take_buffered(channel)
+    return block_on(make_receive(end, RECEIVE_VALUE, 1), timeout, "recv_blocking()")
+
+
 cdef Channel view_of(ChannelState state):
     """The channel as an object that does not count as an end."""
     cdef Channel view = Channel.__new__(Channel)
@@ -1139,6 +1156,32 @@ cdef class Sender(End):
         """
         send_now(self, value)
 
+    def send_blocking(self, value, /, timeout=None):
+        """`send` for a plain thread, which is blocked meanwhile, and lets the others run.
+
+        Threads and coroutines wait in one queue. Ctrl-C ends the wait on the main thread; the value was not sent then.
+
+        Args:
+            value: anything.
+            timeout: seconds as a float, or a timedelta; None waits for ever.
+
+        Raises:
+            Timeout: nobody took the value in time; it was not sent.
+            ChannelClosed: as for `send`.
+            ValueError: ``timeout`` is negative or NaN.
+            RuntimeError: an event loop runs on this thread, and would be blocked.
+
+        Example:
+            >>> import routines, threading
+            >>> async def main():
+            ...     tx, rx = routines.channel()
+            ...     threading.Thread(target=tx.send_blocking, args=["from a thread"]).start()
+            ...     return await rx.recv()
+            >>> routines.run(main())
+            'from a thread'
+        """
+        return send_in_thread(self, value, timeout)
+
     def send_many(self, iterable, /):
         """Send every value of an iterable, in order, with one wake-up for a batch.
 
@@ -1235,6 +1278,22 @@ cdef class Receiver(End):
             ChannelClosed: as for `recv`.
         """
         return receive_now(self)
+
+    def recv_blocking(self, timeout=None):
+        """`recv` for a plain thread, which is blocked meanwhile, and lets the others run.
+
+        Threads and coroutines wait in one queue. Ctrl-C ends the wait on the main thread; no value is lost by it.
+
+        Args:
+            timeout: seconds as a float, or a timedelta; None waits for ever.
+
+        Raises:
+            Timeout: no value came in time.
+            ChannelClosed: as for `recv`.
+            ValueError: ``timeout`` is negative or NaN.
+            RuntimeError: an event loop runs on this thread, and would be blocked.
+        """
+        return receive_in_thread(self, timeout)
 
     def recv_ok(self):
         """Go's ``v, ok := <-ch``: wait for ``(value, True)``, or ``(None, False)`` where no value will come."""
@@ -1357,6 +1416,10 @@ Example:
         """As `Sender.try_send`."""
         send_now(self, value)
 
+    def send_blocking(self, value, /, timeout=None):
+        """As `Sender.send_blocking`."""
+        return send_in_thread(self, value, timeout)
+
     def send_many(self, iterable, /):
         """As `Sender.send_many`."""
         return make_send_many(self, iterable)
@@ -1372,6 +1435,10 @@ Example:
     def try_recv(self):
         """As `Receiver.try_recv`."""
         return receive_now(self)
+
+    def recv_blocking(self, timeout=None):
+        """As `Receiver.recv_blocking`."""
+        return receive_in_thread(self, timeout)
 
     def recv_ok(self):
         """As `Receiver.recv_ok`."""

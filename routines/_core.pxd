@@ -170,6 +170,8 @@ cdef class Scheduler:
     cdef long long timer_deadline   # what timer_handle is armed for, nanoseconds
     cdef list inbox                 # Drivers woken by other threads
     cdef SchedulerCounters counters
+    cdef public object runtime      # the Runtime that this belongs to; None: nobody has asked yet
+    cdef public bint refuses_time   # configured with enable_time=False
     cdef object __weakref__
 
     cdef int reserve(self) except -1
@@ -182,11 +184,13 @@ cdef class Scheduler:
     cdef int step_at_once(self, Routine routine) except -1
     cdef int drain_inside(self, Routine first, list others) except -1
     cdef int resume(self, PyObject *running, bint published, object task) except -1
+    cdef int drain_in_context(self, Routine first) except -1
     cdef int step(self, Routine routine) except -1
+    cdef int step_in_context(self, Routine routine, bint inside) except -1
     cdef int park_routine(self, Routine routine, Park park) except -1
     cdef int unstartable(self, Routine routine) except -1
     cdef int bad_yield(self, Routine routine, object error) except -1
-    cdef int fail_step(self, Routine routine) except -1
+    cdef int fail_step(self, Routine routine, bint inside) except -1
     cdef int park_on_future(self, Routine routine, object future) except -1
     cdef int unpublish(self) except -1
     cdef TimerEntry start_timer(self, long long deadline, object target)
@@ -201,6 +205,8 @@ cdef int give_way() except -1
 cdef PySendResult yield_park(Park park, PyObject **result) except PYGEN_ERROR
 cdef int wake(Park park) except -1
 cdef int settle_park(Park park) except -1
+cdef object block_on(Park park, object timeout, str caller)
+cdef bint in_loop() except -1
 cdef Scheduler running_scheduler()
 cdef object current_task()
 cdef object task_of(Scheduler scheduler)

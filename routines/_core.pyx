@@ -20,6 +20,7 @@ which goes
 through the inbox and ``call_soon_threadsafe``.
 """
 
+import _thread
 import asyncio
 import asyncio.base_tasks
 import asyncio.coroutines
@@ -36,7 +37,7 @@ from datetime import timedelta
 from .errors import Aborted, SpawnError, Timeout
 
 cimport cython
-from cpython.exc cimport PyErr_Clear, PyErr_WriteUnraisable
+from cpython.exc cimport PyErr_WriteUnraisable
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
@@ -231,17 +232,18 @@ cdef extern from *:
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
     PySendResult PyIter_Send(PyObject *iterator, object argument, PyObject **result)
+    PySendResult drive "PyIter_Send"(PyObject *iterator, object argument, PyObject **result) except PYGEN_ERROR
     object PyContext_CopyCurrent()
     # Borrowed pointers, where what they point at cannot go meanwhile: no count moves for a call.
     int PyContext_Enter(PyObject *context) noexcept
     int PyContext_Exit(PyObject *context) except -1
     int enter "PyContext_Enter"(PyObject *context) except -1
-    int try_to_leave "PyContext_Exit"(PyObject *context) noexcept
     bint PyContext_CheckExact(object candidate)
     object PyObject_Vectorcall(object function, PyObject **arguments, size_t count, PyObject *names)
     bint PyCoro_CheckExact(object candidate)
     unsigned long PyThread_get_thread_ident()
     Py_ssize_t Py_REFCNT(PyObject *candidate)
+    Py_ssize_t Py_SIZE(object container)        # of a deque: its length
     int warn "PyErr_WarnEx"(object category, const char *message, Py_ssize_t stack_level) noexcept
     int enter_recursion "Py_EnterRecursiveCall"(const char *where) except 1
     void leave_recursion "Py_LeaveRecursiveCall"()
@@ -295,6 +297,8 @@ cdef tuple STATE_NAMES = (
     "ready", "running", "sleep", "chan send", "chan receive", "select", "io wait", "join", "done"
 )
 
+cdef object allocate_lock = _thread.allocate_lock
+cdef double LOCK_TIMEOUT_MAX = _thread.TIMEOUT_MAX
 cdef object get_running_loop = asyncio._get_running_loop
 cdef object asyncio_current_task = asyncio.current_task
 cdef object current_tasks = None
@@ -352,6 +356,11 @@ cdef long long duration(object value, str what) except -1:
     if seconds >= 9.0e9:
         return 0x7fffffffffffffff - routines_monotonic()    # nearly three hundred years: as good as never
     return <long long>(seconds * 1e9)
+
+
+def duration_seconds(value, what, /):
+    """The same in seconds, for Python."""
+    return duration(value, what) / 1e9
 
 
 cdef class Driver:
@@ -716,6 +725,86 @@ cdef class TaskDriver(Driver):
         return f"<wake-up of {self.function!r}>"
 
 
+@cython.final
+@cython.no_gc_clear
+cdef class ThreadDriver(Driver):
+    """Stands for a plain thread that is blocked on an operation."""
+    # Not cleared by the collector: an operation that still waits is owned by a stack, which no collector clears.
+    cdef object lock            # held while there is nothing to go on with
+
+    cdef int wake(self, Park park) except -1:
+        self.lock.release()
+        return 0
+
+    def __repr__(self):
+        return "<a blocked thread>"
+
+
+cdef bint in_loop() except -1:
+    """Whether an event loop runs on this thread."""
+    return get_running_loop() is not None
+
+
+cdef object block_on(Park park, object timeout, str caller):
+    """Drive an operation from a thread that runs no loop: what it returns, or raises. Waiting releases the GIL.
+
+    It is settled or unlinked before this returns, whatever ends the wait: the timeout, or a signal handler that raises.
+    """
+    cdef PyObject *raw = NULL
+    cdef PySendResult status
+    cdef object yielded
+    cdef ThreadDriver driver = None
+    cdef long long deadline = -1
+    if in_loop():
+        park.release()
+        raise RuntimeError(f"{caller} was called on a thread that runs an event loop, which it would block; use 'await' there")
+    if timeout is not None:
+        try:
+            deadline = routines_monotonic() + duration(timeout, "timeout")
+        except BaseException:
+            park.release()
+            raise
+    try:
+        while True:
+            status = drive(<PyObject *>park, None, &raw)
+            yielded = steal(raw)
+            if status == PYGEN_RETURN:
+                return yielded
+            if park.state != PARK_OPEN:
+                continue        # it gave way, or another thread was quick
+            if driver is None:
+                driver = ThreadDriver.__new__(ThreadDriver)
+                driver.lock = allocate_lock()
+                driver.lock.acquire()
+            if park.state == PARK_OPEN:
+                park.driver = driver
+                wait_for_lock(driver.lock, deadline)
+            if park.state == PARK_OPEN:
+                park.driver = None
+                raise Timeout(f"{caller} was not done within {duration(timeout, 'timeout') / 1e9:g} s: {park!r}")
+    except BaseException:
+        if park.state == PARK_OPEN:
+            park.driver = None
+            park.unlink()
+        elif park.state == PARK_COMPLETE:
+            park.give_back()
+        park.release()
+        raise
+
+
+cdef int wait_for_lock(object lock, long long deadline) except -1:
+    """Until it is released, or the deadline has come; a signal handler may raise."""
+    cdef long long left
+    if deadline < 0:
+        lock.acquire()
+        return 0
+    while True:
+        left = deadline - routines_monotonic()
+        # The lock's own clock may be coarser than ours: never early, so it is asked again.
+        if lock.acquire(True, min(max(left, 0) / 1e9, LOCK_TIMEOUT_MAX)) or left <= 0:
+            return 0
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Routines
 
@@ -760,12 +849,11 @@ cdef int check_coroutine(object candidate) except -1:
     raise SpawnError(f"{candidate!r} is not a coroutine; pass what calling an async function returns")
 
 
-cdef int close_quietly(object coroutine) except -1:
+def close_quietly(coroutine, /):
     """So that no "never awaited" warning follows the error that the caller is about to raise."""
     close = getattr(coroutine, "close", None)
     if close is not None and (PyCoro_CheckExact(coroutine) or isinstance(coroutine, Coroutine)):
         close()
-    return 0
 
 
 cdef list fast_texts = []
@@ -1209,6 +1297,24 @@ Raises:
         """
         return join_operation(self, True, -1 if timeout is None else duration(timeout, "timeout"))
 
+    def join_blocking(self, timeout=None):
+        """`join` for a plain thread, which is blocked meanwhile.
+
+        Args:
+            timeout: seconds as a float, or a timedelta; None waits for ever.
+
+        Returns:
+            What the coroutine returned.
+
+        Raises:
+            Aborted: it was stopped, by `abort` or `cancel`; ``reason`` is what they were given.
+            Timeout: it was not done in time; it goes on.
+            ValueError: ``timeout`` is negative or NaN.
+            RuntimeError: an event loop runs on this thread, and would be blocked.
+            BaseException: what the coroutine raised, as it was.
+        """
+        return block_on(join_operation(self, True, -1), timeout, "join_blocking()")
+
     # -- cancellation
 
     cdef object cancelled_error(self):
@@ -1447,15 +1553,11 @@ Raises:
                 self.outcome = error
         self.waiter = None
         self.status = ROUTINE_READY
-        if not leave_if_inside(context):
+        if not routines_is_current_context(context):
             # Not the loop calls, but a foreign future does, and perhaps in somebody's step.
             scheduler.make_ready(self)
-            return
-        # The step enters the context by itself.
-        try:
-            scheduler.drain(self, None)
-        finally:
-            enter(<PyObject *>context)
+        else:
+            scheduler.drain_in_context(self)
 
     # -- the end of a routine that nobody ends
 
@@ -1689,6 +1791,11 @@ cdef Scheduler scheduler_of(object loop):
     return <Scheduler>found
 
 
+def scheduler_for(loop, /):
+    """The scheduler of a loop, which is made where there is none yet."""
+    return scheduler_of(loop)
+
+
 cdef Scheduler new_scheduler(object loop):
     cdef Scheduler scheduler = Scheduler.__new__(Scheduler)
     scheduler.loop = loop
@@ -1723,6 +1830,16 @@ cdef class Scheduler:
 
     def __init__(self):
         raise TypeError("a scheduler is made by the first routine on a loop")
+
+    def spawn(self, coro, /):
+        """Start a coroutine here, from any thread."""
+        check_coroutine(coro)
+        return launch(self, coro, None, None)
+
+    @property
+    def load(self):
+        """How many routines here are not done."""
+        return self.live_routines
 
     cdef int reserve(self) except -1:
         """Room in the ring for everybody who may be in it at once."""
@@ -1837,7 +1954,7 @@ cdef class Scheduler:
         cdef long long started
         cdef long long looked
         cdef long long now
-        cdef Py_ssize_t scheduled = len(self.loop_ready) if self.loop_ready is not None else 0
+        cdef Py_ssize_t scheduled = 0 if self.loop_ready is None else Py_SIZE(self.loop_ready)
         cdef bint asked = self.drain_handle is not None
         cdef Py_ssize_t waiting = self.ready.used if first is None else 0
         if self.draining:
@@ -1899,6 +2016,44 @@ cdef class Scheduler:
                 self.take_back(PY_SSIZE_T_MAX)
         return 0
 
+    cdef int drain_in_context(self, Routine first) except -1:
+        """`drain` of one that was woken alone, by a call in its own context: the commonest call of all, in a straight line."""
+        cdef PyObject *outer
+        cdef object context = first.run_context
+        cdef Py_ssize_t scheduled = 0 if self.loop_ready is None else Py_SIZE(self.loop_ready)
+        cdef bint asked = self.drain_handle is not None
+        if not self.draining:
+            outer = routines_draining
+            self.draining = True
+            self.thread = PyThread_get_thread_ident()
+            routines_draining_set(<PyObject *>self)
+            try:
+                self.step_in_context(first, True)
+            finally:
+                self.running = NULL
+                if self.published:
+                    self.unpublish()
+                routines_draining_set(outer)
+                self.draining = False
+            if self.drain_handle is None:
+                if self.ready.used != 0:
+                    self.arm_at(scheduled)      # it gave way to routines
+                return 0
+            if asked:
+                return 0
+            if self.ready.used == 0:
+                self.take_back(PY_SSIZE_T_MAX)
+                return 0
+            if not self.take_back(0):
+                return 0
+            first = None
+        # Others are stepped, perhaps in this very context.
+        PyContext_Exit(<PyObject *>context)
+        try:
+            return self.drain(first, None)
+        finally:
+            enter(<PyObject *>context)
+
     cdef int unpublish(self) except -1:
         self.published = False
         if ROUTINES_TASK_IN_DICT:
@@ -1949,6 +2104,10 @@ cdef class Scheduler:
 
     cdef int step(self, Routine routine) except -1:
         """Run a routine to its next suspension, and see what it wants."""
+        return self.step_in_context(routine, False)
+
+    cdef inline int step_in_context(self, Routine routine, bint inside) except -1:
+        """The same; ``inside``: its context is entered already, and stays so."""
         global yielded_now
         cdef PyObject *raw = NULL
         cdef PySendResult status
@@ -1970,7 +2129,7 @@ cdef class Scheduler:
         self.published = True
         self.running = <PyObject *>routine
         reset_operations()
-        if PyContext_Enter(<PyObject *>routine.run_context) < 0:
+        if not inside and PyContext_Enter(<PyObject *>routine.run_context) < 0:
             return self.unstartable(routine)
         routine.status = ROUTINE_RUNNING
         if routine.cancelling_step == CANCEL_NOTHING and (
@@ -1986,8 +2145,9 @@ cdef class Scheduler:
                 status = routines_throw(routine.coroutine, THROW, error, &raw)
                 error = None
         if status == PYGEN_ERROR:
-            return self.fail_step(routine)
-        PyContext_Exit(<PyObject *>routine.run_context)
+            return self.fail_step(routine, inside)
+        if not inside:
+            PyContext_Exit(<PyObject *>routine.run_context)
         self.running = NULL
         if status == PYGEN_NEXT and is_park_pointer(raw):
             return self.park_routine(routine, <Park>steal(raw))
@@ -2026,10 +2186,11 @@ cdef class Scheduler:
             return routine.cancel_now(routine.cancel_message)
         return 0
 
-    cdef int fail_step(self, Routine routine) except -1:
+    cdef int fail_step(self, Routine routine, bint inside) except -1:
         """The coroutine raised; the exception is set."""
         cdef object error = routines_take_error()
-        PyContext_Exit(<PyObject *>routine.run_context)
+        if not inside:
+            PyContext_Exit(<PyObject *>routine.run_context)
         self.running = NULL
         if isinstance(error, CancelledError):
             return routine.settle((error, error.__traceback__), True, ROUTINE_CANCELLED)
@@ -2090,6 +2251,10 @@ cdef class Scheduler:
 
         The target is an operation or a `TimerTarget`.
         """
+        if self.refuses_time:
+            if isinstance(target, Park):
+                (<Park>target).release()
+            raise RuntimeError("timers are switched off here: this runtime was configured with enable_time=False")
         cdef TimerEntry entry = self.timers.add(deadline, target)
         if self.timer_handle is None or deadline < self.timer_deadline:
             self.arm_timer()
@@ -2138,6 +2303,7 @@ cdef class Scheduler:
 cdef extern from *:
     """
     #define routines_draining_set(scheduler) (routines_draining = (scheduler))
+    #define routines_is_current_context(candidate) (PyThreadState_Get()->context == (candidate))
 
     static inline PySendResult routines_throw(PyObject *coroutine, PyObject *name, PyObject *error, PyObject **result)
     {
@@ -2175,6 +2341,7 @@ cdef extern from *:
     }
     """
     void routines_draining_set(PyObject *scheduler) noexcept
+    bint routines_is_current_context(object candidate) noexcept
     PySendResult routines_throw(object coroutine, object name, object error, PyObject **result)
     object routines_take_error()
 
@@ -2238,13 +2405,6 @@ cdef inline int keep_no_longer(list kept, Routine routine) except -1:
         kept.pop()
     routine.foreign_place = -1
     return 0
-
-
-cdef bint leave_if_inside(object context) noexcept:
-    if try_to_leave(<PyObject *>context) < 0:
-        PyErr_Clear()
-        return False
-    return True
 
 
 cdef object started_twice(Routine routine):

@@ -74,7 +74,9 @@ def test_an_aiohttp_server_and_client_with_websockets(program):
                     group.create_task(chat(number))
         await runner.cleanup()
         # Where tasks can start eagerly, but the loop cannot be told to make such a task, aiohttp does not ask the factory.
-        eager_by_hand = sys.version_info >= (3, 12) and (sys.version_info < (3, 14) or program.kind == "uvloop")
+        eager_by_hand = sys.version_info >= (3, 12) and (
+            sys.version_info < (3, 14) or program.kind == "uvloop"
+        )
         assert kinds == {asyncio.Task if eager_by_hand else Routine, "slow was cancelled"}
 
     program.run(main())
