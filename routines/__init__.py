@@ -22,7 +22,7 @@ from .errors import (
     SpawnError,
     Timeout,
 )
-from .runtime import run
+from .runtime import Runtime, RuntimeConfig, run, runtime
 
 _registry.install()
 
@@ -39,7 +39,9 @@ __all__ = [
     "Receiver",
     "RecvError",
     "Routine",
+    "Runtime",
     "RuntimeClosed",
+    "RuntimeConfig",
     "SelectError",
     "Selected",
     "Selector",
@@ -54,6 +56,7 @@ __all__ = [
     "current",
     "go",
     "run",
+    "runtime",
     "select",
     "set_debug",
     "sleep",

@@ -12,26 +12,26 @@ CORE = [
     "spawn", "go", "yield_now", "sleep", "current", "run", "task_factory", "Routine",
     "channel", "Channel", "Sender", "Receiver", "ChannelStats",
     "Error", "ChannelClosed", "SendError", "RecvError", "SelectError", "SpawnError", "Aborted", "Timeout",
-    "Lagged", "Deadlock", "RuntimeClosed",
+    "Lagged", "Deadlock", "RuntimeClosed", "Runtime", "RuntimeConfig", "runtime",
 ]  # fmt: skip
 
 SURFACE = {
     "Routine": [
         "done", "cancelled", "result", "exception", "cancel", "cancelling", "uncancel",
         "add_done_callback", "remove_done_callback", "get_name", "set_name", "get_coro", "get_context",
-        "get_loop", "get_stack", "print_stack", "join", "abort", "id", "state", "_fut_waiter",
+        "get_loop", "get_stack", "print_stack", "join", "join_blocking", "abort", "id", "state", "_fut_waiter",
         "_must_cancel", "_asyncio_future_blocking",
     ],
     "Sender": [
-        "send", "try_send", "send_many", "clone", "close", "closed", "wait_closed", "capacity",
+        "send", "try_send", "send_blocking", "send_many", "clone", "close", "closed", "wait_closed", "capacity",
         "channel", "stats",
     ],
     "Receiver": [
-        "recv", "try_recv", "recv_ok", "recv_many", "batches", "clone", "close", "closed",
+        "recv", "try_recv", "recv_blocking", "recv_ok", "recv_many", "batches", "clone", "close", "closed",
         "wait_closed", "capacity", "channel", "stats",
     ],
     "Channel": [
-        "send", "try_send", "send_many", "recv", "try_recv", "recv_ok", "recv_many", "batches",
+        "send", "try_send", "send_blocking", "send_many", "recv", "try_recv", "recv_blocking", "recv_ok", "recv_many", "batches",
         "close", "closed", "wait_closed", "capacity", "stats", "sender", "receiver",
     ],
 }  # fmt: skip
