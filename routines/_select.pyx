@@ -27,6 +27,7 @@ from .errors import SelectError, Timeout
 cimport cython
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 
 from ._channel cimport (
@@ -52,9 +53,12 @@ from ._core cimport (
     PARK_DONE,
     PARK_NEW,
     PARK_OPEN,
+    PYGEN_ERROR,
+    PYGEN_RETURN,
     WAIT_SELECT,
     Driver,
     Park,
+    PySendResult,
     Routine,
     Scheduler,
     WaitQueue,
@@ -62,6 +66,7 @@ from ._core cimport (
     fast_function,
     install_send,
     monotonic,
+    operations_left,
     park_send,
     queue_append,
     queue_remove,
@@ -69,6 +74,7 @@ from ._core cimport (
     settle_park,
     wake as wake_driver,
     warn_if_new,
+    yield_park,
 )
 from ._heap cimport TimerEntry
 
@@ -825,17 +831,19 @@ cdef class Select(Park):
         self.sources = None
         self.value = None
         if self.has_options:
-            _building = self.building
             _default_value = self.default_value
-            _timeout_handler = self.timeout_handler
             self.has_options = False
-            self.building = None
             self.default_value = NOT_GIVEN
-            self.timeout_handler = None
             self.timeout_ns = -1
-            self.scheduler = None
             self.in_order = False
-            self.was_run = False
+            if self.scheduler is not None:
+                self.scheduler = None
+            if self.building is not None:
+                _building = self.building
+                _timeout_handler = self.timeout_handler
+                self.building = None
+                self.timeout_handler = None
+                self.was_run = False
         if PyList_GET_SIZE(self.nodes) > SPARE_NODES:
             self.nodes = []
         if sources is not None and Py_REFCNT(<PyObject *>sources) == 1 and PyTuple_GET_SIZE(sources) <= SPARE_SOURCES:
@@ -954,6 +962,9 @@ cdef object call_select(PyObject *module, PyObject **arguments, Py_ssize_t count
     cdef Py_ssize_t position
     if names != NULL:
         for position in range(PyTuple_GET_SIZE(<tuple>names)):
+            if PyTuple_GET_ITEM(<tuple>names, position) == <PyObject *>DEFAULT:
+                default = <object>arguments[count + position]
+                continue
             name = <object>PyTuple_GET_ITEM(<tuple>names, position)
             value = <object>arguments[count + position]
             # Keywords are nearly always interned, as the texts here are.
@@ -1033,7 +1044,47 @@ Example:
 """)
 
 
-install_send(Select, <void *>park_send)
+cdef PySendResult select_send(Select park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    """`park_send`, with what the direct form over channels does in a straight line: receive, wait, be woken, take the default."""
+    global operations_left
+    cdef object value
+    cdef object source
+    cdef Py_ssize_t index
+    if park.state == PARK_NEW and operations_left > 0 and park.sources is not None and park.building is None:
+        index = park.pick()
+        if index >= 0:
+            if park.perform(index):
+                operations_left -= 1
+                park.state = PARK_COMPLETE
+        elif park.default_value is not NOT_GIVEN:
+            operations_left -= 1
+            value = park.default_value
+            park.release()
+            return return_selected(selected(-1, value, False, None), result)
+        elif (
+            park.timeout_ns < 0 and not park.waits_for_others
+            and PyList_GET_SIZE(park.nodes) >= PyTuple_GET_SIZE(park.sources)
+        ):
+            # All that linking needs is there, so nothing has run since the look.
+            operations_left -= 1
+            park.link_all()
+            return yield_park(park, result)
+    if park.state == PARK_COMPLETE and park.outcome == CHOSEN_CASE and park.building is None:
+        source = <object>PyTuple_GET_ITEM(park.sources, park.index)
+        if kind_of(source) == CASE_RECEIVE:
+            value = selected(park.index, park.value, not park.failed, source)
+            park.release()
+            return return_selected(value, result)
+    return park_send(park, argument, result)
+
+
+cdef inline PySendResult return_selected(object chosen, PyObject **result) noexcept:
+    Py_INCREF(chosen)
+    result[0] = <PyObject *>chosen
+    return PYGEN_RETURN
+
+
+install_send(Select, <void *>select_send)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
