@@ -9,6 +9,7 @@ from ._core import Routine, current, go, set_debug, spawn, task_factory, yield_n
 from ._select import Selected, Selector, case, select
 from ._stats import ChannelStats
 from ._timer import Ticker, after, sleep, timeout
+from .debug import dump
 from .errors import (
     Aborted,
     ChannelClosed,
@@ -54,6 +55,7 @@ __all__ = [
     "case",
     "channel",
     "current",
+    "dump",
     "go",
     "run",
     "runtime",

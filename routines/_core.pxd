@@ -121,6 +121,7 @@ cdef class Routine(Driver):
     cdef PyObject *live_previous    # neighbours among the scheduler's live routines: borrowed, unlinked before they die
     cdef PyObject *live_next
     cdef readonly unsigned long long id
+    cdef long long parked_at        # by the scheduler's clock, when it parked last
     cdef unsigned char status       # ROUTINE_…
     cdef unsigned char cancelling_step   # CANCEL_…: what a requested cancellation still has to do
     cdef int cancel_requests
@@ -159,6 +160,7 @@ cdef class Scheduler:
     cdef object drain_handle        # the loop's handle of the coming drain; None: none is asked for
     cdef bint published             # asyncio's current task is one of ours
     cdef bint debug                 # the loop was in debug mode when somebody last looked
+    cdef long long clock            # the time as of a few milliseconds or a few dozen steps ago, for what only people look at
     cdef int steps_to_clock         # steps between two looks at the clock, adapted to how long steps take
     cdef unsigned long thread       # the thread that runs the loop
     cdef PyObject *live             # first of the live routines, borrowed

@@ -94,6 +94,18 @@ cdef extern from *:
     #endif
     }
 
+    /* The same clock, read in a fraction of the time where it may be some milliseconds old. */
+    static inline long long routines_coarse_clock(void)
+    {
+    #ifdef CLOCK_MONOTONIC_COARSE
+        struct timespec now;
+        if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
+            return (long long)now.tv_sec * 1000000000 + now.tv_nsec;
+        }
+    #endif
+        return routines_monotonic();
+    }
+
     /* 1: a native coroutine that has not started; 0: one that has; -1: error. */
     static inline int routines_coroutine_is_fresh(PyObject *coroutine)
     {
@@ -223,6 +235,7 @@ cdef extern from *:
     int routines_no_task(PyObject *tasks, PyObject *loop, Py_hash_t hash) except -1
     PyObject *routines_get_task(PyObject *tasks, PyObject *loop, Py_hash_t hash) except? NULL    # borrowed
     long long routines_monotonic() noexcept
+    long long routines_coarse_clock() noexcept
     int routines_coroutine_is_fresh(object coroutine) except -1
     int routines_install_send(object park_type, void *send, bint is_park) except -1
     bint routines_is_park(object candidate) noexcept
@@ -1057,6 +1070,16 @@ def live_routines():
         part.reverse()
         found += part
     return found
+
+
+def describe_wait(Routine routine, /):
+    """Its state, what it waits on, for how many seconds (below zero: it does not wait), and where it was spawned."""
+    cdef object subject = None
+    cdef double seconds = -1
+    if routine.status == ROUTINE_PARKED:
+        subject = (<Park>routine.waiter).subject() if routines_is_park(routine.waiter) else routine.waiter
+        seconds = max(0, routines_monotonic() - routine.parked_at) / 1e9
+    return routine.wait_name(), subject, seconds, None if routine.spawn_site is None else routine.spawned_at()
 
 
 cdef object register_routine = None
@@ -1963,7 +1986,7 @@ cdef class Scheduler:
         self.holding = first is None
         self.thread = PyThread_get_thread_ident()
         routines_draining_set(<PyObject *>self)
-        started = looked = routines_monotonic() if first is None else 0
+        started = looked = self.clock = routines_monotonic() if first is None else routines_coarse_clock()
         try:
             if first is None and self.ready.used != 0:
                 item = ring_pop(self.ready)
@@ -1985,7 +2008,7 @@ cdef class Scheduler:
                     if asked or not self.take_back(0):
                         break
                     self.holding = True
-                    started = looked = routines_monotonic()
+                    started = looked = self.clock = routines_monotonic()
                 steps += 1
                 steps_left -= 1
                 if steps_left <= 0:
@@ -1997,7 +2020,7 @@ cdef class Scheduler:
                     elif self.steps_to_clock < CLOCK_STEPS_MAX:
                         self.steps_to_clock <<= 1
                     steps_left = self.steps_to_clock
-                    looked = now
+                    looked = self.clock = now
                 item = ring_pop(self.ready)
         finally:
             item = None
@@ -2026,6 +2049,7 @@ cdef class Scheduler:
             outer = routines_draining
             self.draining = True
             self.thread = PyThread_get_thread_ident()
+            self.clock = routines_coarse_clock()
             routines_draining_set(<PyObject *>self)
             try:
                 self.step_in_context(first, True)
@@ -2179,6 +2203,7 @@ cdef class Scheduler:
             routine.status = ROUTINE_READY
             return self.make_ready(routine)
         self.counters.parks += 1
+        routine.parked_at = self.clock
         park.driver = routine
         routine.status = ROUTINE_PARKED
         if routine.cancelling_step != CANCEL_NOTHING:
@@ -2236,6 +2261,7 @@ cdef class Scheduler:
         # In the context of the routine, as a task's: a copy need not be made.
         leave_callback(future, routines_bind(wakeup_method, routine), routine.run_context)
         self.counters.parks += 1
+        routine.parked_at = self.clock
         routine.waiter = future
         routine.status = ROUTINE_PARKED
         keep(self.foreign, routine)

@@ -73,8 +73,9 @@ def pytest_configure(config):
         config.addinivalue_line("markers", line)
 
 
-def pytest_collection_finish(session):
-    # What exists by now lives to the end: later collections need not look at it.
+@pytest.fixture(scope="module", autouse=True)
+def what_lives_by_now_lives_to_the_end():
+    # The collections that tests ask for need not look at it: reports of thousands of tests made them take a third of the run.
     gc.collect()
     gc.freeze()
 
