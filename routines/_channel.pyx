@@ -66,6 +66,79 @@ from ._ring cimport ring_is_full, ring_pop, ring_push_front_reserved, ring_push_
 from ._stats cimport ChannelStats
 
 
+cdef extern from *:
+    """
+    /* References that change places, without a change of counts: see routines_push_driver(). */
+    #define routines_as_park(park) ((struct __pyx_obj_8routines_8_channel_ChannelPark *)(park))
+
+    /* The value goes to another operation, that has none: its None comes back. */
+    #define routines_move_value(giver, taker) \\
+        do { \\
+            PyObject *none_ = routines_as_park(taker)->value; \\
+            assert(none_ == Py_None); \\
+            routines_as_park(taker)->value = routines_as_park(giver)->value; \\
+            routines_as_park(giver)->value = none_; \\
+        } while (0)
+
+    /* The same into a buffer that has room. */
+    #define routines_push_value(giver, ring) \\
+        do { \\
+            struct __pyx_obj_8routines_5_ring_Ring *ring_ = (struct __pyx_obj_8routines_5_ring_Ring *)(ring); \\
+            PyObject **slot_ = ((PyListObject *)ring_->slots)->ob_item + ((ring_->head + ring_->used) & ring_->mask); \\
+            PyObject *none_ = *slot_; \\
+            assert(none_ == Py_None && ring_->used <= ring_->mask); \\
+            *slot_ = routines_as_park(giver)->value; \\
+            routines_as_park(giver)->value = none_; \\
+            ring_->used++; \\
+        } while (0)
+
+    /* The value as a new reference for the caller. */
+    static inline PyObject *routines_swap_none(PyObject **place)
+    {
+        PyObject *value = *place;
+        *place = Py_NewRef(Py_None);
+        return value;
+    }
+    #define routines_take_value(park) routines_swap_none(&routines_as_park(park)->value)
+
+    /* An operation that has returned becomes the idle one of its end, unless that has one, and lets go of it. */
+    #define routines_retire(park, spare) \\
+        do { \\
+            struct __pyx_obj_8routines_8_channel_End *end_ = routines_as_park(park)->end; \\
+            if ((PyObject *)end_->spare == Py_None) { \\
+                routines_as_park(park)->end = (void *)end_->spare; \\
+                end_->spare = (void *)Py_NewRef((PyObject *)(park)); \\
+            } \\
+            else { \\
+                routines_as_park(park)->end = (void *)Py_NewRef(Py_None); \\
+            } \\
+            Py_DECREF((PyObject *)end_); \\
+        } while (0)
+    /* The reverse, for an end that has an idle one: its reference is the caller's. */
+    static inline PyObject *routines_reuse(PyObject **spare, PyObject **end_of_spare, PyObject *end)
+    {
+        PyObject *park = *spare;
+        assert(*end_of_spare == Py_None);
+        *spare = *end_of_spare;
+        *end_of_spare = Py_NewRef(end);
+        return park;
+    }
+    #define routines_as_end(handle) ((struct __pyx_obj_8routines_8_channel_End *)(handle))
+    #define routines_reuse_idle(handle, idle) \\
+        routines_reuse((PyObject **)&routines_as_end(handle)->idle, (PyObject **)&routines_as_park(routines_as_end(handle)->idle)->end, handle)
+    #define routines_reuse_send(handle) routines_reuse_idle(handle, spare_send)
+    #define routines_reuse_receive(handle) routines_reuse_idle(handle, spare_receive)
+    #define routines_retire_send(park) routines_retire(park, spare_send)
+    #define routines_retire_receive(park) routines_retire(park, spare_receive)
+    """
+    void routines_move_value(PyObject *giver, PyObject *taker) noexcept
+    void routines_push_value(PyObject *giver, PyObject *ring) noexcept
+    PyObject *routines_take_value(PyObject *park) noexcept
+    object routines_reuse_send(PyObject *end)
+    object routines_reuse_receive(PyObject *end)
+    void routines_retire_send(PyObject *park) noexcept
+    void routines_retire_receive(PyObject *park) noexcept
+
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
     Py_ssize_t Py_REFCNT(PyObject *candidate)
@@ -130,7 +203,7 @@ NO_CHANNEL.closed = True
 
 cdef inline int deliver(ChannelState channel, ChannelPark receiver, object value) except -1:
     """Hand a value to a waiting receiver."""
-    queue_remove(channel.receivers, receiver)
+    queue_remove(<PyObject *>channel.receivers, receiver)
     receiver.value = value
     channel.received += 1
     return settle_park(receiver)
@@ -149,7 +222,7 @@ cdef inline object take_value_of(ChannelState channel, ChannelPark sender):
     else:
         value = sender.value
         sender.value = None
-    queue_remove(channel.senders, sender)
+    queue_remove(<PyObject *>channel.senders, sender)
     sender.state = PARK_COMPLETE
     return value
 
@@ -162,6 +235,28 @@ cdef inline object take_from_sender(ChannelState channel):
     if sender.state == PARK_COMPLETE:
         wake(sender)
     return value
+
+
+cdef inline int hand_over(ChannelState channel, SendPark sender) except -1:
+    """The value of a sender that does not wait to the receiver that has waited longest; the caller has seen that there is one."""
+    cdef ChannelPark receiver = <ChannelPark>channel.receivers.first
+    queue_remove(<PyObject *>channel.receivers, receiver)
+    routines_move_value(<PyObject *>sender, <PyObject *>receiver)
+    channel.received += 1
+    return settle_park(receiver)
+
+
+cdef inline int take_over(ChannelState channel, ReceivePark receiver) except -1:
+    """The value of the sender that has waited longest to a receiver that does not wait; the caller has seen that there is one."""
+    cdef ChannelPark sender = <ChannelPark>channel.senders.first
+    if sender.many:
+        receiver.value = take_from_sender(channel)
+        return 0
+    queue_remove(<PyObject *>channel.senders, sender)
+    routines_move_value(<PyObject *>sender, <PyObject *>receiver)
+    channel.sent += 1
+    channel.received += 1
+    return settle_park(sender)
 
 
 cdef bint offer(ChannelState channel, object value) except -1:
@@ -267,13 +362,13 @@ cdef int close_state(ChannelState channel, object cause) except -1:
     # Receivers wait only over an empty buffer, so there is nothing left for them; senders keep their values.
     while channel.senders.first is not None:
         park = <ChannelPark>channel.senders.first
-        queue_remove(channel.senders, park)
+        queue_remove(<PyObject *>channel.senders, park)
         park.failed = True
         park.state = PARK_COMPLETE
         settled.append(park)
     while channel.receivers.first is not None:
         park = <ChannelPark>channel.receivers.first
-        queue_remove(channel.receivers, park)
+        queue_remove(<PyObject *>channel.receivers, park)
         park.failed = True
         park.state = PARK_COMPLETE
         settled.append(park)
@@ -295,7 +390,7 @@ cdef int close_end(End end, WaitQueue waiting, WaitQueue watches) except -1:
         park = <ChannelPark>following
         following = park.next
         if park.goes_through(end):
-            queue_remove(waiting, park)
+            queue_remove(<PyObject *>waiting, park)
             park.failed = True
             park.state = PARK_COMPLETE
             settled.append(park)
@@ -320,7 +415,7 @@ cdef int notify_watchers(ChannelState channel) except -1:
         park = following
         following = park.next
         if is_closed((<ClosePark>park).end):
-            queue_remove(watchers, park)
+            queue_remove(<PyObject *>watchers, park)
             park.state = PARK_COMPLETE
             settled.append(park)
     for park in settled:
@@ -396,7 +491,7 @@ cdef class SendPark(ChannelPark):
 
     cdef int unlink(self) except -1:
         if self.channel is not None:
-            queue_remove(self.channel.senders, self)
+            queue_remove(<PyObject *>self.channel.senders, self)
         return 0
 
     def __dealloc__(self):
@@ -406,43 +501,48 @@ cdef class SendPark(ChannelPark):
 cdef inline void retire_send(SendPark park) noexcept:
     """The operation has returned: its end may use it again."""
     park.state = PARK_DONE
-    if park.end.spare_send is None:
-        park.end.spare_send = park
-    park.end = None
+    routines_retire_send(<PyObject *>park)
 
 
 cdef PySendResult send_send(SendPark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
-    cdef ChannelState channel = park.channel
     if park.state == PARK_NEW:
-        if operations_left <= 0 and give_way():
-            Py_INCREF(None)
-            result[0] = <PyObject *>None
-            return PYGEN_NEXT
-        consume_operation()
-        if ring_is_full(channel) and channel.used < channel.capacity:
-            make_room(channel)
-        if channel.closed or park.end.end_closed:
-            return fail_send(park)
-        if channel.receivers.first is not None:
-            deliver(channel, <ChannelPark>channel.receivers.first, park.value)
-        elif channel.receive_watches is not None and offer(channel, park.value):
-            pass
-        elif channel.used < channel.capacity:
-            ring_push_reserved(channel, park.value)
-            if channel.receive_watches is not None:
-                tell_receivers(channel)
-        else:
-            park.state = PARK_OPEN
-            queue_append(channel.senders, park)
-            if channel.receive_watches is not None:
-                tell_receivers(channel)
-            return yield_park(park, result)
-        channel.sent += 1
-        park.value = None       # not the last reference: the receiver or the buffer has one
-    elif park.state != PARK_COMPLETE:
+        return begin_send(park, park.channel, result)
+    if park.state != PARK_COMPLETE:
         return resume_unsettled(park, result)
-    elif park.failed:
+    if park.failed:
         return fail_send(park)
+    return return_sent(park, result)
+
+
+cdef inline PySendResult begin_send(SendPark park, ChannelState channel, PyObject **result) except PYGEN_ERROR:
+    if operations_left <= 0 and give_way():
+        Py_INCREF(None)
+        result[0] = <PyObject *>None
+        return PYGEN_NEXT
+    consume_operation()
+    if ring_is_full(channel) and channel.used < channel.capacity:
+        make_room(channel)
+    if channel.closed or park.end.end_closed:
+        return fail_send(park)
+    if channel.receivers.first is not None:
+        hand_over(channel, park)
+    elif channel.receive_watches is not None and offer(channel, park.value):
+        park.value = None       # not the last reference: the selector has one
+    elif channel.used < channel.capacity:
+        routines_push_value(<PyObject *>park, <PyObject *>channel)
+        if channel.receive_watches is not None:
+            tell_receivers(channel)
+    else:
+        park.state = PARK_OPEN
+        queue_append(<PyObject *>channel.senders, park)
+        if channel.receive_watches is not None:
+            tell_receivers(channel)
+        return yield_park(park, result)
+    channel.sent += 1
+    return return_sent(park, result)
+
+
+cdef inline PySendResult return_sent(SendPark park, PyObject **result) noexcept:
     retire_send(park)
     Py_INCREF(None)
     result[0] = <PyObject *>None
@@ -483,7 +583,7 @@ cdef class ReceivePark(ChannelPark):
 
     cdef int unlink(self) except -1:
         if self.channel is not None:
-            queue_remove(self.channel.receivers, self)
+            queue_remove(<PyObject *>self.channel.receivers, self)
         return 0
 
     cdef int give_back(self) except -1:
@@ -500,9 +600,7 @@ cdef class ReceivePark(ChannelPark):
 cdef inline void retire_receive(ReceivePark park) noexcept:
     """The operation has returned: its end may use it again."""
     park.state = PARK_DONE
-    if park.end.spare_receive is None:
-        park.end.spare_receive = park
-    park.end = None
+    routines_retire_receive(<PyObject *>park)
 
 
 cdef object take_buffered(ChannelState channel):
@@ -544,50 +642,58 @@ cdef list fill_batch(ChannelState channel, list values, Py_ssize_t at_most):
 
 
 cdef PySendResult receive_send(ReceivePark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
-    cdef ChannelState channel
-    cdef object outcome
     if park.state == PARK_NEW:
-        if operations_left <= 0 and give_way():
-            Py_INCREF(None)
-            result[0] = <PyObject *>None
-            return PYGEN_NEXT
-        consume_operation()
-        channel = park.channel
-        if channel.used != 0 and not park.end.end_closed:
-            if (
-                park.mode == RECEIVE_VALUE and channel.senders.first is None
-                and not channel.closed and channel.send_watches is None
-            ):
-                # The commonest case of all, in a straight line.
-                outcome = ring_pop(channel)
-                channel.received += 1
-                retire_receive(park)
-                Py_INCREF(outcome)
-                result[0] = <PyObject *>outcome
-                return PYGEN_RETURN
-            park.value = take_buffered(channel)
-        elif channel.closed or park.end.end_closed:
-            park.failed = True
-        elif channel.senders.first is not None:
-            park.value = take_from_sender(channel)
-        elif channel.send_watches is not None and solicit(channel, park):
-            pass
-        else:
-            park.state = PARK_OPEN
-            queue_append(channel.receivers, park)
-            if channel.send_watches is not None:
-                tell_senders(channel)
-            return yield_park(park, result)
-    elif park.state != PARK_COMPLETE:
+        return begin_receive(park, park.channel, result)
+    if park.state != PARK_COMPLETE:
         return resume_unsettled(park, result)
+    return return_received(park, result)
+
+
+cdef inline PySendResult begin_receive(ReceivePark park, ChannelState channel, PyObject **result) except PYGEN_ERROR:
+    cdef object value
+    if operations_left <= 0 and give_way():
+        Py_INCREF(None)
+        result[0] = <PyObject *>None
+        return PYGEN_NEXT
+    consume_operation()
+    if channel.used != 0 and not park.end.end_closed:
+        if (
+            park.mode == RECEIVE_VALUE and channel.senders.first is None
+            and not channel.closed and channel.send_watches is None
+        ):
+            # The commonest case of all, in a straight line.
+            value = ring_pop(channel)
+            channel.received += 1
+            retire_receive(park)
+            Py_INCREF(value)
+            result[0] = <PyObject *>value
+            return PYGEN_RETURN
+        park.value = take_buffered(channel)
+    elif channel.closed or park.end.end_closed:
+        park.failed = True
+    elif channel.senders.first is not None:
+        take_over(channel, park)
+    elif channel.send_watches is not None and solicit(channel, park):
+        pass
+    else:
+        park.state = PARK_OPEN
+        queue_append(<PyObject *>channel.receivers, park)
+        if channel.send_watches is not None:
+            tell_senders(channel)
+        return yield_park(park, result)
+    return return_received(park, result)
+
+
+cdef inline PySendResult return_received(ReceivePark park, PyObject **result) except PYGEN_ERROR:
+    """The outcome of an operation that is complete, or would be."""
+    cdef object outcome
     if park.mode == RECEIVE_VALUE and not park.failed:
-        outcome = park.value
-        park.value = None
+        result[0] = routines_take_value(<PyObject *>park)
         retire_receive(park)
     else:
         outcome = park.finish()
-    Py_INCREF(outcome)
-    result[0] = <PyObject *>outcome
+        Py_INCREF(outcome)
+        result[0] = <PyObject *>outcome
     return PYGEN_RETURN
 
 
@@ -662,7 +768,7 @@ cdef class SendManyPark(ChannelPark):
 
     cdef int unlink(self) except -1:
         if self.channel is not None:
-            queue_remove(self.channel.senders, self)
+            queue_remove(<PyObject *>self.channel.senders, self)
         return 0
 
     cdef int release(self) except -1:
@@ -749,7 +855,7 @@ cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject
                     tell_receivers(channel)
             else:
                 park.state = PARK_OPEN
-                queue_append(channel.senders, park)
+                queue_append(<PyObject *>channel.senders, park)
                 if channel.receive_watches is not None:
                     tell_receivers(channel)
                 return yield_park(park, result)
@@ -787,7 +893,7 @@ cdef class ClosePark(ChannelPark):
             self.state = PARK_COMPLETE
             return 1
         self.state = PARK_OPEN
-        queue_append(channel.watchers, self)
+        queue_append(<PyObject *>channel.watchers, self)
         return 0
 
     cdef object finish(self):
@@ -796,7 +902,7 @@ cdef class ClosePark(ChannelPark):
 
     cdef int unlink(self) except -1:
         if self.channel is not None:
-            queue_remove(self.channel.watchers, self)
+            queue_remove(<PyObject *>self.channel.watchers, self)
         return 0
 
     def __dealloc__(self):
@@ -822,33 +928,31 @@ cdef inline SendPark make_send(End end, object value):
     cdef SendPark park
     # One reference, the end's: nobody has kept the idle operation.
     if end.spare_send is not None and Py_REFCNT(<PyObject *>end.spare_send) == 1:
-        park = end.spare_send
-        end.spare_send = None
+        park = <SendPark>routines_reuse_send(<PyObject *>end)
         park.blocking = -1
     else:
         park = SendPark.__new__(SendPark)
         park.wait = WAIT_SEND
         park.channel = end.state
+        park.end = end
     park.state = PARK_NEW
     park.value = value
-    park.end = end
     return park
 
 
 cdef inline ReceivePark make_receive(End end, unsigned char mode, Py_ssize_t at_most):
     cdef ReceivePark park
     if end.spare_receive is not None and Py_REFCNT(<PyObject *>end.spare_receive) == 1:
-        park = end.spare_receive
-        end.spare_receive = None
+        park = <ReceivePark>routines_reuse_receive(<PyObject *>end)
         park.blocking = -1
     else:
         park = ReceivePark.__new__(ReceivePark)
         park.wait = WAIT_RECEIVE
         park.channel = end.state
+        park.end = end
     park.state = PARK_NEW
     park.mode = mode
     park.at_most = at_most
-    park.end = end
     return park
 
 

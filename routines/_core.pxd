@@ -1,10 +1,48 @@
 # What runs, and what it can wait on. Stands on the ring, the heap and the counters.
 
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring
 from ._stats cimport SchedulerCounters
+
+
+cdef extern from *:
+    """
+    /* The running thread's PyThread_get_thread_ident(), which is the thread pointer itself where the C library keeps its threads by it. */
+    static inline unsigned long routines_this_thread(void)
+    {
+    #if defined(__linux__) && defined(__x86_64__) && defined(__LP64__) && defined(__GNUC__)
+        unsigned long pointer;
+        __asm__("movq %%fs:0, %0" : "=r"(pointer));
+        return pointer;
+    #else
+        return PyThread_get_thread_ident();
+    #endif
+    }
+    """
+    unsigned long routines_this_thread() noexcept
+
+
+cdef extern from *:
+    """
+    /* The driver of a settled operation goes into the ring, and the slot's None takes its place: no count changes. Of the counts that
+       these writes would change most are None's, and these wait for one another, as every statement of Python's changes it too.
+       The names are those that Cython gives to what is declared below. */
+    #define routines_push_driver(park, ring) \\
+        do { \\
+            struct __pyx_obj_8routines_5_core_Park *park_ = (struct __pyx_obj_8routines_5_core_Park *)(park); \\
+            struct __pyx_obj_8routines_5_ring_Ring *ring_ = (struct __pyx_obj_8routines_5_ring_Ring *)(ring); \\
+            PyObject **slot_ = ((PyListObject *)ring_->slots)->ob_item + ((ring_->head + ring_->used) & ring_->mask); \\
+            PyObject *none_ = *slot_; \\
+            assert(none_ == Py_None && ring_->used <= ring_->mask); \\
+            *slot_ = (PyObject *)park_->driver; \\
+            park_->driver = (void *)none_; \\
+            ring_->used++; \\
+        } while (0)
+    """
+    void routines_push_driver(PyObject *park, PyObject *ring) noexcept
 
 
 cdef extern from "Python.h":
@@ -72,37 +110,41 @@ cdef class TimerTarget:
 
 cdef class WaitQueue:
     cdef Park first
-    cdef Park last
+    cdef Park last                  # None where the first one is the only one
     cdef Py_ssize_t length
 
 
-cdef inline void queue_append(WaitQueue queue, Park park) noexcept:
-    """``park`` is in no queue: it has no neighbours."""
-    if queue.last is None:
-        queue.first = park
+cdef inline void queue_append(PyObject *waiting, Park park) noexcept:
+    """``park`` is in no queue: it has no neighbours. Of a queue of one, ``last`` is None: most have one, and enter and leave in few writes."""
+    cdef PyObject *before
+    if (<WaitQueue>waiting).first is None:
+        (<WaitQueue>waiting).first = park
     else:
-        park.previous = queue.last
-        queue.last.next = park
-    queue.last = park
-    queue.length += 1
+        before = <PyObject *>(<WaitQueue>waiting).last
+        if <object>before is None:
+            before = <PyObject *>(<WaitQueue>waiting).first
+        park.previous = <Park>before
+        (<Park>before).next = park
+        (<WaitQueue>waiting).last = park
+    (<WaitQueue>waiting).length += 1
 
 
-cdef inline void queue_remove(WaitQueue queue, Park park) noexcept:
+cdef inline void queue_remove(PyObject *waiting, Park park) noexcept:
     """The caller holds a reference to ``park``, so nothing is freed here."""
-    queue.length -= 1
+    (<WaitQueue>waiting).length -= 1
     if park.previous is None and park.next is None:
-        # Alone, as most are.
-        queue.first = None
-        queue.last = None
+        (<WaitQueue>waiting).first = None
         return
     if park.previous is None:
-        queue.first = park.next
+        (<WaitQueue>waiting).first = park.next
     else:
         park.previous.next = park.next
     if park.next is None:
-        queue.last = park.previous
+        (<WaitQueue>waiting).last = park.previous
     else:
         park.next.previous = park.previous
+    if (<WaitQueue>waiting).length == 1:
+        (<WaitQueue>waiting).last = None
     park.previous = None
     park.next = None
 
@@ -204,9 +246,8 @@ cdef class Scheduler:
 cdef PySendResult park_send(Park park, PyObject *argument, PyObject **result) except PYGEN_ERROR
 cdef int install_send(type park_type, void *send) except -1
 cdef int give_way() except -1
-cdef PySendResult yield_park(Park park, PyObject **result) except PYGEN_ERROR
 cdef int wake(Park park) except -1
-cdef int settle_park(Park park) except -1
+cdef int wake_slowly(Park park) except -1
 cdef object block_on(Park park, object timeout, str caller)
 cdef bint in_loop() except -1
 cdef Scheduler running_scheduler()
@@ -219,3 +260,33 @@ cdef PySendResult resume_unsettled(Park park, PyObject **result) except PYGEN_ER
 cdef object creation_site()
 cdef bint debug_enabled
 cdef object fast_function(object module, str name, void *call, str doc)
+
+
+cdef inline int wake_in_drain(Park park) noexcept:
+    """`wake` for the commonest case: the driver is a routine of the scheduler that drains on this very thread. False where it is not."""
+    cdef PyObject *driver = <PyObject *>park.driver
+    cdef PyObject *scheduler
+    if type(<object>driver) is not Routine:
+        return False
+    scheduler = <PyObject *>(<Routine>driver).scheduler
+    if not (<Scheduler>scheduler).holding or (<Scheduler>scheduler).thread != routines_this_thread():
+        return False
+    (<Routine>driver).status = 0    # ROUTINE_READY
+    routines_push_driver(<PyObject *>park, <PyObject *>(<Scheduler>scheduler).ready)
+    return True
+
+
+cdef inline int settle_park(Park park) except -1:
+    """Complete an open operation that is unlinked already, and wake its driver."""
+    park.state = PARK_COMPLETE
+    if wake_in_drain(park):
+        return 0
+    return wake_slowly(park)
+
+
+cdef inline PySendResult yield_park(Park park, PyObject **result) noexcept:
+    """The operation is open: hand it to the driver."""
+    park.blocking = True
+    Py_INCREF(park)
+    result[0] = <PyObject *>park
+    return PYGEN_NEXT

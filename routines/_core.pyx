@@ -41,6 +41,9 @@ from cpython.exc cimport PyErr_WriteUnraisable
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
+from ._current cimport (
+    ROUTINES_TASK_IN_DICT, routines_get_task, routines_learn_tasks, routines_no_task, routines_set_task,
+)
 from ._foreign cimport (
     future_blocking, future_loop, leave_callback, routines_bind, routines_is_plain_future, routines_learn_futures,
 )
@@ -58,30 +61,6 @@ cdef extern from *:
 
     /* The scheduler that is draining on this thread; borrowed, the drain holds it. */
     static ROUTINES_THREAD_LOCAL PyObject *routines_draining = NULL;
-
-    /* Up to 3.13 the running task is an entry in a dictionary; later it is in the thread state, behind a function. */
-    #define ROUTINES_TASK_IN_DICT (PY_VERSION_HEX < 0x030E0000)
-
-    /* 3.12 and older let the hash be given: the loop's is computed once, and not for every step. */
-    #if PY_VERSION_HEX < 0x030D0000
-    #  define routines_set_task(tasks, loop, task, hash) _PyDict_SetItem_KnownHash(tasks, loop, task, hash)
-    #  define routines_delete_task(tasks, loop, hash) _PyDict_DelItem_KnownHash(tasks, loop, hash)
-    #  define routines_get_task(tasks, loop, hash) _PyDict_GetItem_KnownHash(tasks, loop, hash)
-    #else
-    #  define routines_delete_task(tasks, loop, hash) PyDict_DelItem(tasks, loop)
-    #  define routines_get_task(tasks, loop, hash) PyDict_GetItemWithError(tasks, loop)
-    #  define routines_set_task(tasks, loop, task, hash) PyDict_SetItem(tasks, loop, task)
-    #endif
-
-    /* No task runs: not even one that was taken away meanwhile. */
-    static inline int routines_no_task(PyObject *tasks, PyObject *loop, Py_hash_t hash)
-    {
-        (void)hash;
-        if (routines_delete_task(tasks, loop, hash) == 0) return 0;
-        if (!PyErr_ExceptionMatches(PyExc_KeyError)) return -1;
-        PyErr_Clear();
-        return 0;
-    }
 
     static inline long long routines_monotonic(void)
     {
@@ -230,10 +209,6 @@ cdef extern from *:
     }
     """
     PyObject *routines_draining
-    const bint ROUTINES_TASK_IN_DICT
-    int routines_set_task(PyObject *tasks, PyObject *loop, PyObject *task, Py_hash_t hash) except -1
-    int routines_no_task(PyObject *tasks, PyObject *loop, Py_hash_t hash) except -1
-    PyObject *routines_get_task(PyObject *tasks, PyObject *loop, Py_hash_t hash) except? NULL    # borrowed
     long long routines_monotonic() noexcept
     long long routines_coarse_clock() noexcept
     int routines_coroutine_is_fresh(object coroutine) except -1
@@ -254,7 +229,6 @@ cdef extern from "Python.h":
     bint PyContext_CheckExact(object candidate)
     object PyObject_Vectorcall(object function, PyObject **arguments, size_t count, PyObject *names)
     bint PyCoro_CheckExact(object candidate)
-    unsigned long PyThread_get_thread_ident()
     Py_ssize_t Py_REFCNT(PyObject *candidate)
     Py_ssize_t Py_SIZE(object container)        # of a deque: its length
     int warn "PyErr_WarnEx"(object category, const char *message, Py_ssize_t stack_level) noexcept
@@ -326,6 +300,7 @@ cdef object schedulers = weakref.WeakSet()
 cdef object Context = type(PyContext_CopyCurrent())
 
 routines_learn_futures(asyncio.Future, asyncio.Task)
+routines_learn_tasks()
 operations_left = OPERATION_BUDGET
 debug_enabled = False
 
@@ -393,14 +368,6 @@ cdef int give_way() except -1:
     return 1
 
 
-cdef PySendResult yield_park(Park park, PyObject **result) except PYGEN_ERROR:
-    """The operation is open: hand it to the driver."""
-    park.blocking = True
-    Py_INCREF(park)
-    result[0] = <PyObject *>park
-    return PYGEN_NEXT
-
-
 cdef PySendResult park_send(Park park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
     """``am_send`` of an operation: its first step starts it, a later one fetches what came of it."""
     cdef object outcome
@@ -439,17 +406,17 @@ cdef int install_send(type park_type, void *send) except -1:
     return routines_install_send(park_type, send, issubclass(park_type, Park))
 
 
-cdef int settle_park(Park park) except -1:
-    """Complete an open operation that is unlinked already, and wake its driver."""
-    park.state = PARK_COMPLETE
-    return wake(park)
-
-
 cdef int wake(Park park) except -1:
     """Make the driver of a settled operation go on. Runs no Python code of a user's.
 
     Unbound means that the driver is just about to bind itself: it looks at the state when it does.
     """
+    if wake_in_drain(park):
+        return 0
+    return wake_slowly(park)
+
+
+cdef int wake_slowly(Park park) except -1:
     cdef Driver driver = park.driver
     if driver is None:
         return 0
@@ -1201,7 +1168,7 @@ Raises:
         if joiners is not None:
             while joiners.first is not None:
                 joiner = joiners.first
-                queue_remove(joiners, joiner)
+                queue_remove(<PyObject *>joiners, joiner)
                 settle_park(joiner)
         callbacks = self.callbacks
         if callbacks is not None:
@@ -1213,7 +1180,7 @@ Raises:
     cdef int call_back(self, object function, object context) except -1:
         """Have the loop call it; a routine may be collected on any thread, and after its loop was closed."""
         cdef object loop = self.get_loop()
-        if self.scheduler.thread == PyThread_get_thread_ident():
+        if self.scheduler.thread == routines_this_thread():
             schedule = loop.call_soon
         else:
             schedule = loop.call_soon_threadsafe
@@ -1699,7 +1666,7 @@ cdef class JoinPark(Park):
             self.state = PARK_COMPLETE
             return 1
         self.state = PARK_OPEN
-        queue_append(target.joiners, self)
+        queue_append(<PyObject *>target.joiners, self)
         return 0
 
     cdef object finish(self):
@@ -1721,7 +1688,7 @@ cdef class JoinPark(Park):
         if self.timer is not None:
             self.stop_timer()
         if self.target is not None:
-            queue_remove(self.target.joiners, self)
+            queue_remove(<PyObject *>self.target.joiners, self)
         return 0
 
     cdef int cancel_through(self, object message) except -1:
@@ -1740,7 +1707,7 @@ cdef class JoinPark(Park):
     cdef int expire(self) except -1:
         if self.state != PARK_OPEN:
             return 0
-        queue_remove(self.target.joiners, self)
+        queue_remove(<PyObject *>self.target.joiners, self)
         self.expired = True
         return settle_park(self)
 
@@ -1789,7 +1756,7 @@ cdef Scheduler running_scheduler():
     if loop is None:
         return None
     scheduler = scheduler_of(loop)
-    scheduler.thread = PyThread_get_thread_ident()      # a loop may run on another thread than last time
+    scheduler.thread = routines_this_thread()      # a loop may run on another thread than last time
     return scheduler
 
 
@@ -1828,7 +1795,7 @@ cdef Scheduler new_scheduler(object loop):
     if type(scheduler.loop_ready) is not deque:
         scheduler.loop_ready = None
     scheduler.debug = loop.get_debug()
-    scheduler.thread = PyThread_get_thread_ident()
+    scheduler.thread = routines_this_thread()
     schedulers.add(scheduler)
     return scheduler
 
@@ -1873,7 +1840,7 @@ cdef class Scheduler:
 
     cdef int make_ready(self, Driver driver) except -1:
         """Put a woken driver last in the ring; from any thread."""
-        if self.thread != PyThread_get_thread_ident():
+        if self.thread != routines_this_thread():
             self.inbox.append(driver)
             if len(self.inbox) == 1:
                 try:
@@ -1894,7 +1861,7 @@ cdef class Scheduler:
         cdef list woken = self.inbox
         cdef Driver driver
         self.inbox = empty
-        self.thread = PyThread_get_thread_ident()
+        self.thread = routines_this_thread()
         for driver in woken:
             ring_push_reserved(self.ready, driver)
         self.drain(None, None)
@@ -1984,7 +1951,7 @@ cdef class Scheduler:
             return self.drain_inside(first, others)
         self.draining = True
         self.holding = first is None
-        self.thread = PyThread_get_thread_ident()
+        self.thread = routines_this_thread()
         routines_draining_set(<PyObject *>self)
         started = looked = self.clock = routines_monotonic() if first is None else routines_coarse_clock()
         try:
@@ -2048,7 +2015,7 @@ cdef class Scheduler:
         if not self.draining:
             outer = routines_draining
             self.draining = True
-            self.thread = PyThread_get_thread_ident()
+            self.thread = routines_this_thread()
             self.clock = routines_coarse_clock()
             routines_draining_set(<PyObject *>self)
             try:
@@ -2174,7 +2141,18 @@ cdef class Scheduler:
             PyContext_Exit(<PyObject *>routine.run_context)
         self.running = NULL
         if status == PYGEN_NEXT and is_park_pointer(raw):
-            return self.park_routine(routine, <Park>steal(raw))
+            if (
+                (<Park>raw).state != PARK_OPEN or <PyObject *>(<Park>raw).driver != <PyObject *>None
+                or routine.cancelling_step != CANCEL_NOTHING
+            ):
+                return self.park_routine(routine, <Park>steal(raw))
+            # What `park_routine` does, where nothing is in the way.
+            (<Park>raw).blocking = 0
+            self.counters.parks += 1
+            routine.parked_at = self.clock
+            routine.status = ROUTINE_PARKED
+            routines_bind_driver(raw, <PyObject *>routine)
+            return 0
         yielded = steal(raw)
         if status == PYGEN_RETURN:
             if routine.cancelling_step == CANCEL_AT_STEP:
@@ -2329,6 +2307,18 @@ cdef class Scheduler:
 cdef extern from *:
     """
     #define routines_draining_set(scheduler) (routines_draining = (scheduler))
+
+    /* The routine waits for the operation, whose reference is taken over, and is its driver. Both had None there. */
+    #define routines_bind_driver(park, routine) \\
+        do { \\
+            struct __pyx_obj_8routines_5_core_Routine *routine_ = (struct __pyx_obj_8routines_5_core_Routine *)(routine); \\
+            struct __pyx_obj_8routines_5_core_Park *park_ = (struct __pyx_obj_8routines_5_core_Park *)(park); \\
+            assert(routine_->waiter == Py_None && (PyObject *)park_->driver == Py_None); \\
+            routine_->waiter = (PyObject *)park_; \\
+            park_->driver = (void *)Py_NewRef((PyObject *)routine_); \\
+            Py_DECREF(Py_None); \\
+            Py_DECREF(Py_None); \\
+        } while (0)
     #define routines_is_current_context(candidate) (PyThreadState_Get()->context == (candidate))
 
     static inline PySendResult routines_throw(PyObject *coroutine, PyObject *name, PyObject *error, PyObject **result)
@@ -2367,6 +2357,7 @@ cdef extern from *:
     }
     """
     void routines_draining_set(PyObject *scheduler) noexcept
+    void routines_bind_driver(PyObject *park, PyObject *routine) noexcept
     bint routines_is_current_context(object candidate) noexcept
     PySendResult routines_throw(object coroutine, object name, object error, PyObject **result)
     object routines_take_error()

@@ -3,6 +3,9 @@
 # Bodies are here so that each importer compiles them in: a push and a pop are a handful of instructions, less than
 # a call through another module's method table.
 
+from cpython.object cimport PyObject
+
+
 cdef extern from *:
     """
     #include <assert.h>
@@ -31,6 +34,9 @@ cdef extern from *:
     """
     void routines_slot_put(list slots, Py_ssize_t index, object item) noexcept
     object routines_slot_take(list slots, Py_ssize_t index)
+    # The same over borrowed pointers: a count that goes up and down again for each argument is a quarter of a push.
+    void slot_put "routines_slot_put"(PyObject *slots, Py_ssize_t index, PyObject *item) noexcept
+    object slot_take "routines_slot_take"(PyObject *slots, Py_ssize_t index)
 
 
 cdef class Ring:
@@ -49,14 +55,14 @@ cdef inline bint ring_is_full(Ring ring) noexcept:
 
 cdef inline void ring_push_reserved(Ring ring, object item) noexcept:
     """Append; the caller has seen that there is room. Cannot fail and runs nothing, so it may stand inside a state change."""
-    routines_slot_put(ring.slots, (ring.head + ring.used) & ring.mask, item)
+    slot_put(<PyObject *>ring.slots, (ring.head + ring.used) & ring.mask, <PyObject *>item)
     ring.used += 1
 
 
 cdef inline void ring_push_front_reserved(Ring ring, object item) noexcept:
     """Put an item back before the oldest one; the caller has seen that there is room."""
     ring.head = (ring.head - 1) & ring.mask
-    routines_slot_put(ring.slots, ring.head, item)
+    slot_put(<PyObject *>ring.slots, ring.head, <PyObject *>item)
     ring.used += 1
 
 
@@ -65,4 +71,4 @@ cdef inline object ring_pop(Ring ring):
     cdef Py_ssize_t index = ring.head
     ring.head = (index + 1) & ring.mask
     ring.used -= 1
-    return routines_slot_take(ring.slots, index)
+    return slot_take(<PyObject *>ring.slots, index)

@@ -355,7 +355,7 @@ cdef class CaseNode(ChannelPark):
 
     cdef int unlink_other(self) except -1:
         if self.kind == CASE_JOIN:
-            queue_remove((<Routine>self.source).joiners, self)
+            queue_remove(<PyObject *>(<Routine>self.source).joiners, self)
         else:
             self.unlink_foreign()
         return 0
@@ -378,7 +378,7 @@ cdef class CaseNode(ChannelPark):
                 fresh = WaitQueue.__new__(WaitQueue)
                 if (<Routine>source).joiners is None:
                     (<Routine>source).joiners = fresh
-            queue_append((<Routine>source).joiners, self)
+            queue_append(<PyObject *>(<Routine>source).joiners, self)
         elif (<ForeignCase>source).event is not None:
             self.task = asyncio.ensure_future((<ForeignCase>source).event.wait())
             self.task.add_done_callback(self._foreign_done)
@@ -726,12 +726,12 @@ cdef class Select(Park):
             source = <object>PyTuple_GET_ITEM(self.sources, index)
             kind = kind_of(source)
             if kind == CASE_RECEIVE:
-                queue_append((<End>source).state.receivers, self.open_node(index, kind))
+                queue_append(<PyObject *>(<End>source).state.receivers, self.open_node(index, kind))
                 watched |= (<End>source).state.send_watches is not None
             elif kind == CASE_SEND:
                 node = self.open_node(index, kind)
                 node.value = (<SendCase>source).value
-                queue_append((<SendCase>source).end.state.senders, node)
+                queue_append(<PyObject *>(<SendCase>source).end.state.senders, node)
                 watched |= (<SendCase>source).end.state.receive_watches is not None
         if watched:
             self.tell_watches()
@@ -774,10 +774,10 @@ cdef class Select(Park):
                 node.state = PARK_DONE
                 source = <object>PyTuple_GET_ITEM(self.sources, node.index)
                 if node.kind == CASE_RECEIVE:
-                    queue_remove((<End>source).state.receivers, node)
+                    queue_remove(<PyObject *>(<End>source).state.receivers, node)
                     continue    # it holds nothing
                 if node.kind == CASE_SEND:
-                    queue_remove((<SendCase>source).end.state.senders, node)
+                    queue_remove(<PyObject *>(<SendCase>source).end.state.senders, node)
                 else:
                     node.unlink_other()
             node.state = PARK_DONE
@@ -1128,21 +1128,21 @@ cdef class SelectorWatch(Watch):
             self.channel = channel = self.end.state
             if channel.receive_watches is None:
                 channel.receive_watches = fresh
-            queue_append(channel.receive_watches, self)
+            queue_append(<PyObject *>channel.receive_watches, self)
         elif self.kind == CASE_SEND:
             self.end = (<SendCase>self.source).end
             self.value = (<SendCase>self.source).value
             self.channel = channel = self.end.state
             if channel.send_watches is None:
                 channel.send_watches = fresh
-            queue_append(channel.send_watches, self)
+            queue_append(<PyObject *>channel.send_watches, self)
         elif self.kind == CASE_JOIN:
             if not (<Routine>self.source).done():
                 self.state = PARK_OPEN
                 self.driver = self.hub
                 if (<Routine>self.source).joiners is None:
                     (<Routine>self.source).joiners = fresh
-                queue_append((<Routine>self.source).joiners, self)
+                queue_append(<PyObject *>(<Routine>self.source).joiners, self)
         elif self.kind == CASE_FOREIGN:
             self.link_foreign()
         if self.is_ready():
@@ -1168,18 +1168,18 @@ cdef class SelectorWatch(Watch):
             return 0
         self.linked = False
         if self.kind == CASE_RECEIVE:
-            queue_remove(self.channel.receive_watches, self)
+            queue_remove(<PyObject *>self.channel.receive_watches, self)
             if self.channel.receive_watches.first is None:
                 self.channel.receive_watches = None
         elif self.kind == CASE_SEND:
-            queue_remove(self.channel.send_watches, self)
+            queue_remove(<PyObject *>self.channel.send_watches, self)
             if self.channel.send_watches.first is None:
                 self.channel.send_watches = None
         elif self.kind == CASE_JOIN:
             if self.state == PARK_OPEN:
                 self.state = PARK_DONE
                 self.driver = None
-                queue_remove((<Routine>self.source).joiners, self)
+                queue_remove(<PyObject *>(<Routine>self.source).joiners, self)
         elif self.kind == CASE_FOREIGN:
             if self.task is not None:
                 self.task.remove_done_callback(self._foreign_done)

@@ -42,7 +42,9 @@ def test_example_runs_as_a_program(name, tmp_path):
         text=True,
         timeout=30,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    # In debug mode asyncio tells of a callback that took 0.1 s, as any may on a busy machine.
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, errors) == (0, [])
     assert done.stdout
 
 
