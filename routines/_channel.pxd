@@ -32,6 +32,7 @@ cdef class ChannelPark(Park):
     cdef bint many                      # a parked sender with more than one value to give
 
     cdef object next_value(self)
+    cdef Py_ssize_t give_values(self, ChannelState channel) noexcept
     cdef bint has_more(self) noexcept
     cdef bint goes_through(self, End end) noexcept      # it was made with this handle
 

@@ -62,7 +62,9 @@ from ._core cimport (
     warn_if_new,
     yield_park,
 )
-from ._ring cimport ring_is_full, ring_pop, ring_push_front_reserved, ring_push_reserved
+from ._ring cimport (
+    ring_is_full, ring_pop, ring_pop_many, ring_push_front_reserved, ring_push_many, ring_push_reserved,
+)
 from ._stats cimport ChannelStats
 
 
@@ -91,6 +93,9 @@ cdef extern from *:
             routines_as_park(giver)->value = none_; \\
             ring_->used++; \\
         } while (0)
+
+    #define routines_steal(pointer) (pointer)
+    #define routines_shorten(values, size) Py_SET_SIZE(values, size)
 
     /* The value as a new reference for the caller. */
     static inline PyObject *routines_swap_none(PyObject **place)
@@ -131,6 +136,8 @@ cdef extern from *:
     #define routines_retire_send(park) routines_retire(park, spare_send)
     #define routines_retire_receive(park) routines_retire(park, spare_receive)
     """
+    void routines_shorten(PyObject *values, Py_ssize_t size) noexcept
+    object steal "routines_steal"(PyObject *pointer)    # the reference becomes the caller's
     void routines_move_value(PyObject *giver, PyObject *taker) noexcept
     void routines_push_value(PyObject *giver, PyObject *ring) noexcept
     PyObject *routines_take_value(PyObject *park) noexcept
@@ -141,6 +148,7 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
+    PyObject *PyList_New(Py_ssize_t size) except NULL
     Py_ssize_t Py_REFCNT(PyObject *candidate)
 
 
@@ -323,7 +331,14 @@ cdef int refill(ChannelState channel) except -1:
             channel.reserve(channel.used + 1)
             continue
         sender = <ChannelPark>channel.senders.first
-        ring_push_reserved(channel, take_value_of(channel, sender))
+        if sender.many:
+            channel.sent += sender.give_values(channel)
+            if sender.has_more():
+                continue
+            queue_remove(<PyObject *>channel.senders, sender)
+            sender.state = PARK_COMPLETE
+        else:
+            ring_push_reserved(channel, take_value_of(channel, sender))
         if sender.state == PARK_COMPLETE:
             wake(sender)
     return 0
@@ -459,6 +474,10 @@ cdef class ChannelPark(Park):
     cdef object next_value(self):
         """The value that a parked sender of many gives now."""
         return None
+
+    cdef Py_ssize_t give_values(self, ChannelState channel) noexcept:
+        """The same for as many as the buffer takes: how many. The caller has seen that it takes one."""
+        return 0
 
     cdef bint has_more(self) noexcept:
         """Whether it has another value to give after that."""
@@ -641,6 +660,24 @@ cdef list fill_batch(ChannelState channel, list values, Py_ssize_t at_most):
     return values
 
 
+cdef list take_batch(ChannelState channel, Py_ssize_t at_most):
+    """The same as a list of its own, of a buffer that is not empty."""
+    cdef Py_ssize_t count = min(at_most, channel.used)
+    cdef PyObject *raw = PyList_New(count)
+    cdef list values
+    if count > channel.used:
+        # Making the list let others run, who took some of what was there.
+        count = channel.used
+        routines_shorten(raw, count)
+    ring_pop_many(channel, raw, count)
+    channel.received += count
+    values = <list>steal(raw)
+    if count < at_most and channel.senders.first is not None:
+        return fill_batch(channel, values, at_most)
+    after_taking(channel)
+    return values
+
+
 cdef PySendResult receive_send(ReceivePark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
     if park.state == PARK_NEW:
         return begin_receive(park, park.channel, result)
@@ -651,6 +688,7 @@ cdef PySendResult receive_send(ReceivePark park, PyObject *argument, PyObject **
 
 cdef inline PySendResult begin_receive(ReceivePark park, ChannelState channel, PyObject **result) except PYGEN_ERROR:
     cdef object value
+    cdef list values
     if operations_left <= 0 and give_way():
         Py_INCREF(None)
         result[0] = <PyObject *>None
@@ -668,6 +706,14 @@ cdef inline PySendResult begin_receive(ReceivePark park, ChannelState channel, P
             Py_INCREF(value)
             result[0] = <PyObject *>value
             return PYGEN_RETURN
+        if park.mode == RECEIVE_MANY or park.mode == RECEIVE_BATCH:
+            values = take_batch(channel, park.at_most)
+            if PyList_GET_SIZE(values) == 0:
+                return begin_again(park, result)
+            retire_receive(park)
+            Py_INCREF(values)
+            result[0] = <PyObject *>values
+            return PYGEN_RETURN
         park.value = take_buffered(channel)
     elif channel.closed or park.end.end_closed:
         park.failed = True
@@ -682,6 +728,11 @@ cdef inline PySendResult begin_receive(ReceivePark park, ChannelState channel, P
             tell_senders(channel)
         return yield_park(park, result)
     return return_received(park, result)
+
+
+cdef PySendResult begin_again(ReceivePark park, PyObject **result) except PYGEN_ERROR:
+    """What was there was taken by others while room for it was made."""
+    return receive_send(park, NULL, result)
 
 
 cdef inline PySendResult return_received(ReceivePark park, PyObject **result) except PYGEN_ERROR:
@@ -745,6 +796,7 @@ cdef class SendManyPark(ChannelPark):
     cdef list chunk             # taken from the iterator, not all sent yet
     cdef Py_ssize_t position    # the next one of the chunk
     cdef Py_ssize_t count       # sent so far
+    cdef bint whole             # ``iterator`` is a list, tuple or range that fits into a chunk
     cdef bint exhausted         # the iterator has no more
     cdef bint begun
     cdef bint pulling           # the user's iterator is running
@@ -755,6 +807,14 @@ cdef class SendManyPark(ChannelPark):
         self.position += 1
         self.count += 1
         return value
+
+    cdef Py_ssize_t give_values(self, ChannelState channel) noexcept:
+        cdef Py_ssize_t given = ring_push_many(
+            channel, self.chunk, self.position, min(PyList_GET_SIZE(self.chunk) - self.position, channel.capacity - channel.used)
+        )
+        self.position += given
+        self.count += given
+        return given
 
     cdef bint has_more(self) noexcept:
         return self.chunk is not None and self.position < PyList_GET_SIZE(self.chunk)
@@ -792,6 +852,10 @@ cdef class SendManyPark(ChannelPark):
             return 0
         self.pulling = True
         try:
+            if self.whole:
+                self.exhausted = True
+                self.chunk = list(self.iterator)
+                return 0
             for value in self.iterator:
                 chunk.append(value)
                 if PyList_GET_SIZE(chunk) == SEND_CHUNK:
@@ -812,7 +876,9 @@ cdef class SendManyPark(ChannelPark):
 
 
 cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    global operations_left
     cdef ChannelState channel = park.channel
+    cdef Py_ssize_t given
     cdef object outcome
     if park.state == PARK_COMPLETE:
         if park.failed:
@@ -848,11 +914,13 @@ cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject
             elif channel.receive_watches is not None and offer(channel, park.chunk[park.position]):
                 park.next_value()
             elif channel.used < channel.capacity:
-                ring_push_reserved(channel, park.chunk[park.position])
-                park.position += 1
-                park.count += 1
-                if channel.receive_watches is not None:
-                    tell_receivers(channel)
+                if channel.receive_watches is None:
+                    given = park.give_values(channel)
+                    operations_left -= <int>given - 1
+                    channel.sent += given
+                    continue
+                ring_push_reserved(channel, park.next_value())
+                tell_receivers(channel)
             else:
                 park.state = PARK_OPEN
                 queue_append(<PyObject *>channel.senders, park)
@@ -959,10 +1027,13 @@ cdef inline ReceivePark make_receive(End end, unsigned char mode, Py_ssize_t at_
 cdef SendManyPark make_send_many(End end, object values):
     cdef SendManyPark park
     cdef object iterator
+    cdef bint whole
     if not isinstance(values, Iterable) and not hasattr(type(values), "__getitem__"):
         raise TypeError(f"send_many() takes an iterable of values, not {values!r}; send() takes a single value")
-    iterator = iter(values)
+    whole = (type(values) is list or type(values) is tuple or type(values) is range) and len(values) <= SEND_CHUNK
+    iterator = values if whole else iter(values)
     park = SendManyPark.__new__(SendManyPark)
+    park.whole = whole
     park.wait = WAIT_SEND
     park.channel = end.state
     park.end = end

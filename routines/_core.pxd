@@ -238,6 +238,7 @@ cdef class Scheduler:
     cdef int park_on_future(self, Routine routine, object future) except -1
     cdef int unpublish(self) except -1
     cdef TimerEntry start_timer(self, long long deadline, object target)
+    cdef int restart_timer(self, TimerEntry entry, long long deadline, object target) except -1
     cdef int stop_timer(self, TimerEntry entry) except -1
     cdef int arm_timer(self) except -1
     cdef int fire_timers(self) except -1

@@ -280,6 +280,11 @@ cdef enum:
     CLOCK_STEPS_MAX = 64
     CLOCK_SLICE_NS = 25_000
 
+cdef enum:
+    # A loop sleeps for whole milliseconds, and the more of them are late the denser timers lie. One that is due sooner than this
+    # is waited for turn by turn.
+    TIMER_POLL_NS = 100_000
+
 cdef tuple STATE_NAMES = (
     "ready", "running", "sleep", "chan send", "chan receive", "select", "io wait", "join", "done"
 )
@@ -2264,21 +2269,33 @@ cdef class Scheduler:
             self.arm_timer()
         return entry
 
+    cdef int restart_timer(self, TimerEntry entry, long long deadline, object target) except -1:
+        """`start_timer` with an entry that was used before, is in no heap, and is nobody else's."""
+        if self.refuses_time:
+            raise RuntimeError("timers are switched off here: this runtime was configured with enable_time=False")
+        self.timers.put(entry, deadline, target)
+        if self.timer_handle is None or deadline < self.timer_deadline:
+            self.arm_timer()
+        return 0
+
     cdef int stop_timer(self, TimerEntry entry) except -1:
         return self.timers.cancel(entry)
 
     cdef int arm_timer(self) except -1:
         """One timer of the loop's for the earliest of ours. One that was cancelled since may fire for nothing."""
         cdef TimerEntry first = self.timers.earliest()
-        cdef double delay
+        cdef long long delay
         if self.timer_handle is not None:
             self.timer_handle.cancel()
             self.timer_handle = None
         if first is None:
             return 0
-        delay = (first.deadline - routines_monotonic()) * 1e-9
+        delay = first.deadline - routines_monotonic()
         self.timer_deadline = first.deadline
-        self.timer_handle = self.loop.call_later(delay if delay > 0 else 0, self._timers_due)
+        if delay < TIMER_POLL_NS:
+            self.timer_handle = self.call_soon(self._timers_due)
+        else:
+            self.timer_handle = self.loop.call_later(delay * 1e-9, self._timers_due)
         return 0
 
     def _timers_due(self):

@@ -13,6 +13,7 @@ cdef class TimerHeap:
     cdef unsigned long long next_order
 
     cdef TimerEntry add(self, long long deadline, object target)
+    cdef int put(self, TimerEntry entry, long long deadline, object target) except -1
     cdef int cancel(self, TimerEntry entry) except -1
     cdef TimerEntry earliest(self)
     cdef object take_due(self, long long now)

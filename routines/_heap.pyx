@@ -98,6 +98,11 @@ cdef class TimerHeap:
     cdef TimerEntry add(self, long long deadline, object target):
         """A live entry; ``target`` is what `take_due` will return once ``deadline`` has come."""
         cdef TimerEntry entry = TimerEntry.__new__(TimerEntry)
+        self.put(entry, deadline, target)
+        return entry
+
+    cdef int put(self, TimerEntry entry, long long deadline, object target) except -1:
+        """The same with an entry that is in no heap."""
         entry.deadline = deadline
         entry.target = target
         if self.used == PyList_GET_SIZE(self.entries):
@@ -107,7 +112,7 @@ cdef class TimerHeap:
         routines_slot_put(self.entries, self.used, entry)
         self.used += 1
         sift_up(self.entries, self.used - 1)
-        return entry
+        return 0
 
     cdef int cancel(self, TimerEntry entry) except -1:
         """The entry's target will not be returned; nothing where it was returned or cancelled already."""

@@ -31,12 +31,56 @@ cdef extern from *:
         PyList_SET_ITEM(slots, index, Py_None);
         return item;
     }
+
+    /* ``count`` references to None more, or fewer, in one write: it is immortal since 3.12. */
+    static inline void routines_count_none(Py_ssize_t count)
+    {
+    #if PY_VERSION_HEX >= 0x030C0000
+        (void)count;
+    #elif defined(Py_REF_DEBUG)
+        for (; count > 0; count--) Py_INCREF(Py_None);
+        for (; count < 0; count++) Py_DECREF(Py_None);
+    #else
+        Py_SET_REFCNT(Py_None, Py_REFCNT(Py_None) + count);
+    #endif
+    }
+
+    /* Items and the None of empty slots change places, from ``place`` of a list on. */
+    static inline void routines_slots_exchange(PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t place,
+                                               Py_ssize_t count)
+    {
+        PyObject **ring = ((PyListObject *)slots)->ob_item;
+        PyObject **list = ((PyListObject *)items)->ob_item + place;
+        assert(0 <= place && place + count <= PyList_GET_SIZE(items) && count <= mask + 1);
+        for (Py_ssize_t index = 0; index < count; index++) {
+            PyObject *none = ring[(first + index) & mask];
+            assert(none == Py_None);
+            ring[(first + index) & mask] = list[index];
+            list[index] = none;
+        }
+    }
+
+    /* Items become those of a list that was made for them, and is not filled yet. */
+    static inline void routines_slots_fill(PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t count)
+    {
+        PyObject **ring = ((PyListObject *)slots)->ob_item;
+        assert(count <= PyList_GET_SIZE(items) && count <= mask + 1);
+        routines_count_none(count);
+        for (Py_ssize_t index = 0; index < count; index++) {
+            PyList_SET_ITEM(items, index, ring[(first + index) & mask]);
+            ring[(first + index) & mask] = Py_None;
+        }
+    }
     """
     void routines_slot_put(list slots, Py_ssize_t index, object item) noexcept
     object routines_slot_take(list slots, Py_ssize_t index)
     # The same over borrowed pointers: a count that goes up and down again for each argument is a quarter of a push.
     void slot_put "routines_slot_put"(PyObject *slots, Py_ssize_t index, PyObject *item) noexcept
     object slot_take "routines_slot_take"(PyObject *slots, Py_ssize_t index)
+    void routines_slots_exchange(
+        PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t place, Py_ssize_t count
+    ) noexcept
+    void routines_slots_fill(PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t count) noexcept
 
 
 cdef class Ring:
@@ -72,3 +116,20 @@ cdef inline object ring_pop(Ring ring):
     ring.head = (index + 1) & ring.mask
     ring.used -= 1
     return slot_take(<PyObject *>ring.slots, index)
+
+
+cdef inline Py_ssize_t ring_push_many(Ring ring, list items, Py_ssize_t place, Py_ssize_t at_most) noexcept:
+    """Append items of a list from ``place`` on, as many as there is room for: how many. The list has None in their place."""
+    cdef Py_ssize_t count = min(at_most, ring.mask + 1 - ring.used)
+    routines_slots_exchange(
+        <PyObject *>ring.slots, (ring.head + ring.used) & ring.mask, ring.mask, <PyObject *>items, place, count
+    )
+    ring.used += count
+    return count
+
+
+cdef inline void ring_pop_many(Ring ring, PyObject *items, Py_ssize_t count) noexcept:
+    """Take the ``count`` oldest items, no more than there are, into a list that was made for them and is not filled yet."""
+    routines_slots_fill(<PyObject *>ring.slots, ring.head, ring.mask, items, count)
+    ring.head = (ring.head + count) & ring.mask
+    ring.used -= count

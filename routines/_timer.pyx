@@ -319,7 +319,7 @@ Example:
 """
     cdef long long nanoseconds      # below 0: none
     cdef Scheduler scheduler
-    cdef TimerEntry timer
+    cdef TimerEntry timer           # the last one, which may be used again
     cdef object task                # while the block runs
     cdef int cancelling             # what task.cancelling() was at entry
     cdef bint entered
@@ -333,18 +333,19 @@ Example:
         return 0
 
     cdef int start_scope_timer(self) except -1:
-        self.timer = self.scheduler.start_timer(monotonic() + self.nanoseconds, self)
+        cdef long long deadline = monotonic() + self.nanoseconds
+        if self.timer is not None and Py_REFCNT(<PyObject *>self.timer) == 1:
+            self.scheduler.restart_timer(self.timer, deadline, self)    # no heap has it any more
+        else:
+            self.timer = self.scheduler.start_timer(deadline, self)
         return 0
 
     cdef int stop_scope_timer(self) except -1:
-        cdef TimerEntry timer = self.timer
-        if timer is not None:
-            self.timer = None
-            self.scheduler.timers.cancel(timer)
+        if self.timer is not None:
+            self.scheduler.timers.cancel(self.timer)
         return 0
 
     cdef int expire(self) except -1:
-        self.timer = None
         if self.task is not None and not self.is_expired:
             self.is_expired = True
             self.task.cancel()
