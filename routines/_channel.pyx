@@ -45,6 +45,7 @@ from ._core cimport (
     WAIT_SEND,
     Park,
     PySendResult,
+    Scheduler,
     WaitQueue,
     block_on,
     creation_site,
@@ -57,13 +58,14 @@ from ._core cimport (
     queue_append,
     queue_remove,
     resume_unsettled,
+    running_scheduler,
     settle_park,
     wake,
     warn_if_new,
     yield_park,
 )
 from ._ring cimport ring_is_full, ring_pop, ring_push_front_reserved, ring_push_reserved
-from ._stats cimport ChannelStats
+from ._stats cimport ChannelStats, count, count_back, outside
 
 
 cdef extern from "Python.h":
@@ -102,10 +104,25 @@ cdef class ChannelState:
         self.senders = WaitQueue.__new__(WaitQueue)
         self.receivers = WaitQueue.__new__(WaitQueue)
 
+    def __dealloc__(self):
+        if self.traffic is not None:
+            self.traffic.channels -= 1
+
+
+cdef inline void count_sent(ChannelState channel) noexcept:
+    count(channel.sent)
+    count(channel.traffic.sends)
+
+
+cdef inline void count_received(ChannelState channel) noexcept:
+    count(channel.received)
+    count(channel.traffic.receives)
+
 
 cdef ChannelState new_state(object capacity):
     global last_id
     cdef ChannelState state = ChannelState.__new__(ChannelState)
+    cdef Scheduler scheduler
     if isinstance(capacity, float) and capacity == math.inf:
         state.capacity = PY_SSIZE_T_MAX
     elif isinstance(capacity, int) and not isinstance(capacity, bool):
@@ -116,6 +133,9 @@ cdef ChannelState new_state(object capacity):
         state.capacity = capacity
     else:
         raise TypeError(f"capacity must be an int, or math.inf (unbounded), not {capacity!r}")
+    scheduler = running_scheduler()
+    state.traffic = outside if scheduler is None else scheduler.traffic
+    state.traffic.channels += 1
     last_id += 1
     state.id = last_id
     if debug_enabled:
@@ -126,13 +146,14 @@ cdef ChannelState new_state(object capacity):
 # Stands in an end that was made by ``__new__`` alone, so that it refuses and does not crash.
 cdef ChannelState NO_CHANNEL = new_state(0)
 NO_CHANNEL.closed = True
+outside.channels -= 1       # it is none
 
 
 cdef inline int deliver(ChannelState channel, ChannelPark receiver, object value) except -1:
     """Hand a value to a waiting receiver."""
     queue_remove(channel.receivers, receiver)
     receiver.value = value
-    channel.received += 1
+    count_received(channel)
     return settle_park(receiver)
 
 
@@ -141,7 +162,7 @@ cdef inline object take_value_of(ChannelState channel, ChannelPark sender):
     its place:
     a wake-up may let other threads run."""
     cdef object value
-    channel.sent += 1
+    count_sent(channel)
     if sender.many:
         value = sender.next_value()
         if sender.has_more():
@@ -158,7 +179,7 @@ cdef inline object take_from_sender(ChannelState channel):
     """The value of the sender that has waited longest; the caller has seen that there is one."""
     cdef ChannelPark sender = <ChannelPark>channel.senders.first
     cdef object value = take_value_of(channel, sender)
-    channel.received += 1
+    count_received(channel)
     if sender.state == PARK_COMPLETE:
         wake(sender)
     return value
@@ -171,10 +192,11 @@ cdef bint offer(ChannelState channel, object value) except -1:
     while following is not None:
         watch = <Watch>following
         following = watch.next
-        channel.received += 1
+        count_received(channel)
         if watch.take_value(value):
             return True
-        channel.received -= 1
+        count_back(channel.received)
+        count_back(channel.traffic.receives)
     return False
 
 
@@ -214,8 +236,8 @@ cdef bint solicit(ChannelState channel, ChannelPark receiver) except -1:
         following = watch.next
         if watch.give_value():
             receiver.value = watch.value
-            channel.sent += 1
-            channel.received += 1
+            count_sent(channel)
+            count_received(channel)
             return True
     return False
 
@@ -245,7 +267,8 @@ cdef int put_back(ChannelState channel, object value) except -1:
     """A received value that nobody will fetch: to the next receiver, or before the first of the buffer."""
     if ring_is_full(channel):
         channel.reserve(channel.used + 1)
-    channel.received -= 1
+    count_back(channel.received)
+    count_back(channel.traffic.receives)
     if channel.receivers.first is not None:
         return deliver(channel, <ChannelPark>channel.receivers.first, value)
     if channel.open_receivers != 0 or not channel.closed:
@@ -437,7 +460,7 @@ cdef PySendResult send_send(SendPark park, PyObject *argument, PyObject **result
             if channel.receive_watches is not None:
                 tell_receivers(channel)
             return yield_park(park, result)
-        channel.sent += 1
+        count_sent(channel)
         park.value = None       # not the last reference: the receiver or the buffer has one
     elif park.state != PARK_COMPLETE:
         return resume_unsettled(park, result)
@@ -508,7 +531,7 @@ cdef inline void retire_receive(ReceivePark park) noexcept:
 cdef object take_buffered(ChannelState channel):
     """The oldest value of a buffer that is not empty; those who waited for room or for the drain get it."""
     cdef object value = ring_pop(channel)
-    channel.received += 1
+    count_received(channel)
     after_taking(channel)
     return value
 
@@ -532,7 +555,7 @@ cdef list fill_batch(ChannelState channel, list values, Py_ssize_t at_most):
     while count < at_most:
         if channel.used != 0:
             value = ring_pop(channel)
-            channel.received += 1
+            count_received(channel)
         elif channel.senders.first is not None:
             value = take_from_sender(channel)
         else:
@@ -560,7 +583,7 @@ cdef PySendResult receive_send(ReceivePark park, PyObject *argument, PyObject **
             ):
                 # The commonest case of all, in a straight line.
                 outcome = ring_pop(channel)
-                channel.received += 1
+                count_received(channel)
                 retire_receive(park)
                 Py_INCREF(outcome)
                 result[0] = <PyObject *>outcome
@@ -753,7 +776,7 @@ cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject
                 if channel.receive_watches is not None:
                     tell_receivers(channel)
                 return yield_park(park, result)
-            channel.sent += 1
+            count_sent(channel)
     if park.error is not None:
         error = park.error
         park.release()
@@ -908,7 +931,7 @@ cdef int send_from(ChannelState channel, object value) except -1:
             tell_receivers(channel)
     else:
         return 0
-    channel.sent += 1
+    count_sent(channel)
     return 1
 
 

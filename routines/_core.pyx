@@ -46,6 +46,7 @@ from ._foreign cimport (
 )
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring, ring_pop, ring_push_reserved
+from ._stats cimport RuntimeStats, Traffic, count, outside
 
 
 cdef extern from *:
@@ -390,6 +391,9 @@ cdef int give_way() except -1:
         operations_left -= 1
         return 0
     operations_left = OPERATION_BUDGET
+    cdef Scheduler scheduler = running_scheduler()
+    if scheduler is not None:
+        count(scheduler.counters.budget_yields)
     return 1
 
 
@@ -912,7 +916,7 @@ cdef int enlist(Scheduler scheduler, Routine routine) except -1:
     if scheduler.live != NULL:
         (<Routine>scheduler.live).live_previous = <PyObject *>routine
     scheduler.live = <PyObject *>routine
-    scheduler.counters.spawned += 1
+    count(scheduler.counters.spawned)
     if register_routine is not None:
         register_routine(routine)
     return 0
@@ -1191,12 +1195,12 @@ Raises:
         self.status = status
         delist(scheduler, self)
         if status == ROUTINE_RETURNED:
-            scheduler.counters.completed += 1
+            count(scheduler.counters.completed)
         elif status == ROUTINE_FAILED:
-            scheduler.counters.failed += 1
+            count(scheduler.counters.failed)
             self.log_traceback = True
         else:
-            scheduler.counters.aborted += 1
+            count(scheduler.counters.aborted)
         joiners = self.joiners
         if joiners is not None:
             while joiners.first is not None:
@@ -1793,6 +1797,57 @@ cdef Scheduler running_scheduler():
     return scheduler
 
 
+cdef int count_select() except -1:
+    """A select has come to its outcome here."""
+    cdef Scheduler scheduler = running_scheduler()
+    if scheduler is not None:
+        count(scheduler.counters.selects)
+    return 0
+
+
+def read_stats(list known, /):
+    """The `RuntimeStats` of a runtime with these schedulers, worker 0's first.
+
+    All is made before the first look, and no Python code runs from there to the last one: so it is one instant.
+    """
+    cdef list made = [RuntimeStats.__new__(RuntimeStats) for _ in known]
+    cdef RuntimeStats total = RuntimeStats.__new__(RuntimeStats)
+    cdef tuple workers = tuple(made)
+    cdef long long now = routines_monotonic()
+    cdef RuntimeStats part
+    cdef Scheduler scheduler
+    cdef Py_ssize_t index
+    total.workers = workers
+    total.channels = outside.channels
+    for index in range(len(known)):
+        scheduler = known[index]
+        part = <RuntimeStats>made[index]
+        part.workers = ()
+        part.uptime = (now - scheduler.started) * 1e-9
+        if index == 0:
+            total.uptime = part.uptime
+            total.sends = outside.sends - scheduler.sent_before
+            total.receives = outside.receives - scheduler.received_before
+        part.routines_spawned = scheduler.counters.spawned
+        part.routines_active = scheduler.live_routines
+        part.routines_completed = scheduler.counters.completed
+        part.routines_failed = scheduler.counters.failed
+        part.routines_aborted = scheduler.counters.aborted
+        part.switches = scheduler.counters.switches
+        part.parks = scheduler.counters.parks
+        part.budget_yields = scheduler.counters.budget_yields
+        part.ready = scheduler.ready.used + len(scheduler.inbox)
+        if scheduler.gave_way is not None:
+            part.ready += len(scheduler.gave_way)
+        part.timers = scheduler.timers.live()
+        part.channels = scheduler.traffic.channels
+        part.sends = scheduler.traffic.sends
+        part.receives = scheduler.traffic.receives
+        part.selects = scheduler.counters.selects
+        total.add(part)
+    return total
+
+
 cdef dict bare_loops = {}       # loops that take no attributes, and their schedulers
 
 
@@ -1829,6 +1884,9 @@ cdef Scheduler new_scheduler(object loop):
         scheduler.loop_ready = None
     scheduler.debug = loop.get_debug()
     scheduler.thread = PyThread_get_thread_ident()
+    scheduler.started = routines_monotonic()
+    scheduler.sent_before = outside.sends
+    scheduler.received_before = outside.receives
     schedulers.add(scheduler)
     return scheduler
 
@@ -1847,6 +1905,7 @@ cdef class Scheduler:
     def __cinit__(self):
         self.ready = Ring.__new__(Ring)
         self.timers = TimerHeap.__new__(TimerHeap)
+        self.traffic = Traffic.__new__(Traffic)
         self.foreign = [None] * 8       # a list that would be empty now and then gives its memory back every time
         self.inbox = []
         self.steps_to_clock = 1
@@ -2144,7 +2203,7 @@ cdef class Scheduler:
             if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
                 # Nothing is thrown into it: it is another routine's.
                 return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)
-        self.counters.switches += 1
+        count(self.counters.switches)
         if ROUTINES_TASK_IN_DICT:
             # Make it the one that asyncio.current_task() returns.
             routines_set_task(<PyObject *>current_tasks, <PyObject *>self.loop, <PyObject *>routine, self.loop_hash)
@@ -2202,7 +2261,7 @@ cdef class Scheduler:
             # Another thread has settled it since it was yielded.
             routine.status = ROUTINE_READY
             return self.make_ready(routine)
-        self.counters.parks += 1
+        count(self.counters.parks)
         routine.parked_at = self.clock
         park.driver = routine
         routine.status = ROUTINE_PARKED
@@ -2260,7 +2319,7 @@ cdef class Scheduler:
             ))
         # In the context of the routine, as a task's: a copy need not be made.
         leave_callback(future, routines_bind(wakeup_method, routine), routine.run_context)
-        self.counters.parks += 1
+        count(self.counters.parks)
         routine.parked_at = self.clock
         routine.waiter = future
         routine.status = ROUTINE_PARKED

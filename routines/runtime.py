@@ -20,11 +20,13 @@ from ._core import (
     close_quietly,
     duration_seconds,
     live_routines,
+    read_stats,
     scheduler_for,
     set_debug,
     task_factory,
 )
 from ._worker import ENDED, Worker, allow, end_all, restrict
+from ._stats import RuntimeStats
 from .errors import Aborted, RuntimeClosed, SpawnError, Timeout
 
 __all__ = ["Runtime", "RuntimeConfig", "run", "runtime"]
@@ -231,6 +233,25 @@ class Runtime:
         if self._closed:
             close_quietly(coro)
             raise RuntimeClosed("the runtime was shut down; start a new one")
+
+    def stats(self) -> RuntimeStats:
+        """What was done here and what lives here, at one instant; from any thread, in a few microseconds.
+
+        Raises:
+            RuntimeClosed: the runtime is shut down.
+
+        Example:
+            >>> import routines
+            >>> async def main():
+            ...     tx, rx = routines.channel(2)
+            ...     await tx.send_many("ab")
+            ...     stats = routines.runtime().stats()
+            ...     return stats.channels, stats.sends, stats.receives
+            >>> routines.run(main())
+            (1, 2, 0)
+        """
+        self._refuse_if_closed()
+        return read_stats([worker.scheduler for worker in self._workers])
 
     def shutdown(self, timeout: float | timedelta | None = None) -> None:
         """End it: refuse new work, abort what runs, wait for its ``finally`` blocks, and stop the threads.
