@@ -1171,6 +1171,8 @@ cdef class SelectorWatch(Watch):
         if not self.linked:
             return 0
         self.linked = False
+        if self.source is None or (self.channel is None and self.kind <= CASE_SEND):
+            return 0    # cleared by the collector, and so is what it was registered with
         if self.kind == CASE_RECEIVE:
             queue_remove(self.channel.receive_watches, self)
             if self.channel.receive_watches.first is None:
