@@ -18,6 +18,8 @@ from typing import (
 
 from typing_extensions import disjoint_base
 
+from ._stats import RuntimeStats
+
 _R = TypeVar("_R")
 _R_co = TypeVar("_R_co", covariant=True)
 _P = ParamSpec("_P")
@@ -128,6 +130,12 @@ class Scheduler:
     def spawn(self, coro: Coroutine[Any, Any, _R], /) -> Routine[_R]: ...
     @property
     def load(self) -> int: ...
+    @property
+    def quiet(self) -> bool: ...
+    @property
+    def activity(self) -> int: ...
+    @property
+    def thread_id(self) -> int: ...
 
 @disjoint_base
 class Park:

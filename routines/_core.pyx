@@ -1923,6 +1923,24 @@ cdef class Scheduler:
         """How many routines here are not done."""
         return self.live_routines
 
+    @property
+    def quiet(self):
+        """Whether there is nobody to step and no timer; asked on the thread of its loop."""
+        return (
+            self.ready.used == 0 and not self.inbox and self.gave_way is None and self.drain_handle is None
+            and self.timers.live() == 0
+        )
+
+    @property
+    def activity(self):
+        """A number that every step changes."""
+        return self.counters.switches
+
+    @property
+    def thread_id(self):
+        """The thread that ran its loop last."""
+        return self.thread
+
     cdef int reserve(self) except -1:
         """Room in the ring for everybody who may be in it at once."""
         cdef Py_ssize_t everybody = self.live_routines + self.bound_tasks

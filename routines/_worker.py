@@ -141,7 +141,6 @@ class Worker:
         try:
             with asyncio.Runner(debug=config.debug or None, loop_factory=config.loop_factory) as runner:
                 loop = runner.get_loop()
-                loop.set_task_factory(task_factory)
                 self.adopt(loop, runtime)
                 restrict(loop, config)
                 try:
@@ -161,6 +160,8 @@ class Worker:
             self.ended.set_result(None)
 
     async def _serve(self) -> None:
+        # Only now: what waits here for the end is not to count as a routine.
+        self.loop.set_task_factory(task_factory)
         self._stop = asyncio.Event()
         self._ready.set()
         await self._stop.wait()
