@@ -175,3 +175,18 @@ async def test_ten_thousand_parked_routines_fit_on_a_screen():
     assert len(text.splitlines()) < 60
     for routine in waiting:
         routine.cancel()
+
+
+async def test_those_that_wait_on_different_channels_at_one_place_are_told_of_together():
+    channels = [channel() for _ in range(200)]
+    waiting = [go(inner, rx) for _, rx in channels]
+    await settle()
+    text = dump()
+    assert text.count("in inner") == 1
+    block = next(block for block in text.split("\n\n") if "in inner" in block)
+    subjects = [line for line in block.splitlines() if line.startswith("  on <Channel #")]
+    assert len(subjects) == len(set(subjects)) == 5
+    assert subjects[-1].endswith(", and others")
+    assert not subjects[0].endswith("others")
+    for routine in waiting:
+        routine.cancel()
