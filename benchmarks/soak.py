@@ -25,6 +25,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import routines
 from routines import ChannelClosed, RecvError, Runtime, RuntimeConfig, SendError, channel, select
@@ -46,8 +47,7 @@ def loop_factory(name):
 def resident_bytes():
     """Resident memory; 0 where the platform does not say."""
     try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
 
@@ -143,7 +143,7 @@ class Flood:
         def run():
             try:
                 function(*args)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised on the main thread
                 self.failures.append(error)
 
         thread = threading.Thread(target=run)
@@ -232,7 +232,9 @@ class Ledger:
         self.numbers = defaultdict(itertools.count)
         self.sent = set()
         self.refused = set()
-        self.maybe = set()  # cancelled inside of wait_for, which tells of the cancellation and not of the send
+        self.maybe = (
+            set()
+        )  # cancelled inside of wait_for, which tells of the cancellation and not of the send
         self.received = []
 
     def consumer(self):
@@ -314,7 +316,11 @@ class Episode:
                 except ChannelClosed:
                     return
                 if chance.random() < 0.05:
-                    await (routines.yield_now() if chance.random() < 0.5 else routines.sleep(chance.random() * 0.002))
+                    await (
+                        routines.yield_now()
+                        if chance.random() < 0.5
+                        else routines.sleep(chance.random() * 0.002)
+                    )
 
     async def consumer(self, rx, seed):
         chance = random.Random(seed)
@@ -375,10 +381,8 @@ class Episode:
         values = self.ledger.consumer()
         with rx, contextlib.suppress(ChannelClosed):
             while True:
-                try:
+                with contextlib.suppress(TimeoutError):
                     values.append(rx.recv_blocking(timeout=chance.choice([None, 0, 0.001, 0.01])))
-                except TimeoutError:
-                    pass
 
     async def as_task(self, coroutine):
         """Run it as a plain task, inside of a routine."""
@@ -432,7 +436,7 @@ class Episode:
         def run():
             try:
                 function(*args)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised on the main thread
                 self.failures.append(error)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -515,7 +519,10 @@ def soak(seconds, seed, loop, workers):
     samples = []
     episodes = 0
     did = defaultdict(int)
-    print(f"soak of {seconds:g} s, seed {seed}, {workers} workers, {loop} loop, CPython {sys.version.split()[0]}", flush=True)
+    print(
+        f"soak of {seconds:g} s, seed {seed}, {workers} workers, {loop} loop, CPython {sys.version.split()[0]}",
+        flush=True,
+    )
     with Runtime(config) as runtime:
         live_channels = runtime.stats().channels
         next_line = 0.0
@@ -527,14 +534,20 @@ def soak(seconds, seed, loop, workers):
             del episode
             stats = settled(runtime, live_channels)
             assert stats.routines_spawned == (
-                stats.routines_active + stats.routines_completed + stats.routines_failed + stats.routines_aborted
+                stats.routines_active
+                + stats.routines_completed
+                + stats.routines_failed
+                + stats.routines_aborted
             ), stats
             episodes += 1
             samples.append((resident_bytes(), sys.getallocatedblocks()))
             if past >= next_line:
                 next_line = past + max(10.0, seconds / 60)
-                print(f"{past:8.0f} s  {episodes:6} episodes  {samples[-1][0] / 1e6:7.1f} MB  "
-                      f"{samples[-1][1]:9,} blocks  {stats.sends:12,} sends", flush=True)
+                print(
+                    f"{past:8.0f} s  {episodes:6} episodes  {samples[-1][0] / 1e6:7.1f} MB  "
+                    f"{samples[-1][1]:9,} blocks  {stats.sends:12,} sends",
+                    flush=True,
+                )
         print(f"counted: {dict(sorted(did.items()))}")
         print(stats)
     resident, blocks = (growth(each) for each in zip(*samples, strict=True))
@@ -556,7 +569,9 @@ def growth(samples):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--messages", type=int, metavar="N", help="run the flood, of that many messages")
     parser.add_argument("--seconds", type=float, metavar="S", help="run the soak, for that long")
     parser.add_argument("--loop", choices=["stock", "uvloop"], default="stock")

@@ -327,7 +327,9 @@ def rows():
         rivals["janus"] = lambda count: janus_to_task(count, 64)
     if HAVE["culsans"]:
         rivals["culsans"] = lambda count: culsans_to_task(count, 64)
-    made.append(Row("thread to routine, capacity 64", 4000, lambda count: ours_to_routine(count, 64), rivals, 1 / 5))
+    made.append(
+        Row("thread to routine, capacity 64", 4000, lambda count: ours_to_routine(count, 64), rivals, 1 / 5)
+    )
     if HAVE["uvloop"]:
         made.append(
             Row(
@@ -340,24 +342,36 @@ def rows():
         )
     simple = {"SimpleQueue": simple_queue_to_thread}
     made.append(
-        Row("routine to thread, unbounded", 20_000, lambda count: ours_to_thread(count, math.inf), simple, 1.5)
+        Row(
+            "routine to thread, unbounded", 20_000, lambda count: ours_to_thread(count, math.inf), simple, 1.5
+        )
     )
-    made.append(Row("routine to thread, capacity 64", 20_000, lambda count: ours_to_thread(count, 64), simple))
+    made.append(
+        Row("routine to thread, capacity 64", 20_000, lambda count: ours_to_thread(count, 64), simple)
+    )
     simple = {"SimpleQueue": simple_queue_between_threads}
     made.append(
-        Row("thread to thread, unbounded", 20_000, lambda count: ours_between_threads(count, math.inf), simple, 1.5)
-    )
-    made.append(Row("thread to thread, capacity 64", 20_000, lambda count: ours_between_threads(count, 64), simple))
-    for kind in ("stock", "uvloop") if HAVE["uvloop"] else ("stock",):
-        made.append(
-            Row(
-                f"worker to worker, unbuffered round trip, {kind}",
-                2000,
-                lambda count, kind=kind: ours_between_workers(count, kind),
-                {"call_soon_threadsafe": lambda count, kind=kind: call_soon_between_loops(count, kind)},
-                1.5,
-            )
+        Row(
+            "thread to thread, unbounded",
+            20_000,
+            lambda count: ours_between_threads(count, math.inf),
+            simple,
+            1.5,
         )
+    )
+    made.append(
+        Row("thread to thread, capacity 64", 20_000, lambda count: ours_between_threads(count, 64), simple)
+    )
+    made.extend(
+        Row(
+            f"worker to worker, unbuffered round trip, {kind}",
+            2000,
+            lambda count, kind=kind: ours_between_workers(count, kind),
+            {"call_soon_threadsafe": lambda count, kind=kind: call_soon_between_loops(count, kind)},
+            1.5,
+        )
+        for kind in (("stock", "uvloop") if HAVE["uvloop"] else ("stock",))
+    )
     made.append(Row("start of 4 workers to the first routine", 1, start, {}, limit=0.010))
     made.append(Row("shutdown of 10,000 parked routines", 10_000, shut_down, {}, limit=0.100))
     made.append(Row("stats() of 4 workers", 10_000, snapshot, {}, limit=10_000 * 5e-6))
@@ -383,11 +397,15 @@ def report(row, medians):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="the rows whose name contains that")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    print(f"CPython {sys.version.split()[0]}, per message unless told otherwise, median of {options.rounds} rounds")
+    print(
+        f"CPython {sys.version.split()[0]}, per message unless told otherwise, median of {options.rounds} rounds"
+    )
     for row in rows():
         if options.only in row.name:
             report(row, row.measure(options.rounds))

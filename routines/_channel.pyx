@@ -65,7 +65,7 @@ from ._core cimport (
     yield_park,
 )
 from ._ring cimport ring_is_full, ring_pop, ring_push_front_reserved, ring_push_reserved
-from ._stats cimport ChannelStats, count, count_back, outside
+from ._stats cimport ChannelStats, decrement, increment, outside
 
 
 cdef extern from "Python.h":
@@ -110,13 +110,13 @@ cdef class ChannelState:
 
 
 cdef inline void count_sent(ChannelState channel) noexcept:
-    count(channel.sent)
-    count(channel.traffic.sends)
+    increment(channel.sent)
+    increment(channel.traffic.sends)
 
 
 cdef inline void count_received(ChannelState channel) noexcept:
-    count(channel.received)
-    count(channel.traffic.receives)
+    increment(channel.received)
+    increment(channel.traffic.receives)
 
 
 cdef ChannelState new_state(object capacity):
@@ -195,8 +195,8 @@ cdef bint offer(ChannelState channel, object value) except -1:
         count_received(channel)
         if watch.take_value(value):
             return True
-        count_back(channel.received)
-        count_back(channel.traffic.receives)
+        decrement(channel.received)
+        decrement(channel.traffic.receives)
     return False
 
 
@@ -267,8 +267,8 @@ cdef int put_back(ChannelState channel, object value) except -1:
     """A received value that nobody will fetch: to the next receiver, or before the first of the buffer."""
     if ring_is_full(channel):
         channel.reserve(channel.used + 1)
-    count_back(channel.received)
-    count_back(channel.traffic.receives)
+    decrement(channel.received)
+    decrement(channel.traffic.receives)
     if channel.receivers.first is not None:
         return deliver(channel, <ChannelPark>channel.receivers.first, value)
     if channel.open_receivers != 0 or not channel.closed:

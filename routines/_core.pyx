@@ -46,7 +46,7 @@ from ._foreign cimport (
 )
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring, ring_pop, ring_push_reserved
-from ._stats cimport RuntimeStats, Traffic, count, outside
+from ._stats cimport RuntimeStats, Traffic, increment, outside
 
 
 cdef extern from *:
@@ -393,7 +393,7 @@ cdef int give_way() except -1:
     operations_left = OPERATION_BUDGET
     cdef Scheduler scheduler = running_scheduler()
     if scheduler is not None:
-        count(scheduler.counters.budget_yields)
+        increment(scheduler.counters.budget_yields)
     return 1
 
 
@@ -757,9 +757,26 @@ cdef class ThreadDriver(Driver):
         return "<a blocked thread>"
 
 
+cdef extern from *:
+    """
+    /* Up to 3.13 asyncio keeps the running loop in the thread's own dictionary: where that is empty, none has ever run there.
+       Asking asyncio costs more than a message does. */
+    #if PY_VERSION_HEX < 0x030E0000
+    static inline int routines_never_in_loop(void)
+    {
+        PyObject *own = PyThreadState_GetDict();
+        return own != NULL && PyDict_GET_SIZE(own) == 0;
+    }
+    #else
+    #  define routines_never_in_loop() 0
+    #endif
+    """
+    bint routines_never_in_loop() noexcept
+
+
 cdef bint in_loop() except -1:
     """Whether an event loop runs on this thread."""
-    return get_running_loop() is not None
+    return not routines_never_in_loop() and get_running_loop() is not None
 
 
 cdef object block_on(Park park, object timeout, str caller):
@@ -916,7 +933,7 @@ cdef int enlist(Scheduler scheduler, Routine routine) except -1:
     if scheduler.live != NULL:
         (<Routine>scheduler.live).live_previous = <PyObject *>routine
     scheduler.live = <PyObject *>routine
-    count(scheduler.counters.spawned)
+    increment(scheduler.counters.spawned)
     if register_routine is not None:
         register_routine(routine)
     return 0
@@ -1195,12 +1212,12 @@ Raises:
         self.status = status
         delist(scheduler, self)
         if status == ROUTINE_RETURNED:
-            count(scheduler.counters.completed)
+            increment(scheduler.counters.completed)
         elif status == ROUTINE_FAILED:
-            count(scheduler.counters.failed)
+            increment(scheduler.counters.failed)
             self.log_traceback = True
         else:
-            count(scheduler.counters.aborted)
+            increment(scheduler.counters.aborted)
         joiners = self.joiners
         if joiners is not None:
             while joiners.first is not None:
@@ -1801,7 +1818,7 @@ cdef int count_select() except -1:
     """A select has come to its outcome here."""
     cdef Scheduler scheduler = running_scheduler()
     if scheduler is not None:
-        count(scheduler.counters.selects)
+        increment(scheduler.counters.selects)
     return 0
 
 
@@ -2221,7 +2238,7 @@ cdef class Scheduler:
             if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
                 # Nothing is thrown into it: it is another routine's.
                 return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)
-        count(self.counters.switches)
+        increment(self.counters.switches)
         if ROUTINES_TASK_IN_DICT:
             # Make it the one that asyncio.current_task() returns.
             routines_set_task(<PyObject *>current_tasks, <PyObject *>self.loop, <PyObject *>routine, self.loop_hash)
@@ -2279,7 +2296,7 @@ cdef class Scheduler:
             # Another thread has settled it since it was yielded.
             routine.status = ROUTINE_READY
             return self.make_ready(routine)
-        count(self.counters.parks)
+        increment(self.counters.parks)
         routine.parked_at = self.clock
         park.driver = routine
         routine.status = ROUTINE_PARKED
@@ -2337,7 +2354,7 @@ cdef class Scheduler:
             ))
         # In the context of the routine, as a task's: a copy need not be made.
         leave_callback(future, routines_bind(wakeup_method, routine), routine.run_context)
-        count(self.counters.parks)
+        increment(self.counters.parks)
         routine.parked_at = self.clock
         routine.waiter = future
         routine.status = ROUTINE_PARKED

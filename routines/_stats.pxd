@@ -2,7 +2,7 @@
 
 cdef extern from *:
     """
-    /* All counting goes through here. ROUTINES_NO_COUNTERS leaves it out: a build to measure what it costs, and not to be used. */
+    /* All counting goes through here. ROUTINES_NO_COUNTERS leaves it out: a build to measure its cost, and not to be used. */
     #ifdef ROUTINES_NO_COUNTERS
     #  define routines_count(counter) ((void)(counter))
     #  define routines_count_back(counter) ((void)(counter))
@@ -11,8 +11,8 @@ cdef extern from *:
     #  define routines_count_back(counter) ((void)--(counter))
     #endif
     """
-    void count "routines_count"(unsigned long long counter) noexcept
-    void count_back "routines_count_back"(unsigned long long counter) noexcept
+    void increment "routines_count"(unsigned long long counter) noexcept
+    void decrement "routines_count_back"(unsigned long long counter) noexcept
 
 
 ctypedef struct SchedulerCounters:

@@ -63,7 +63,7 @@ cdef class RuntimeStats:
         routines_active: routines that are not done.
         routines_completed: routines that returned.
         routines_failed: routines that raised.
-        routines_aborted: routines that were stopped, by `Routine.abort`, ``cancel``, or because nothing could wake them any more.
+        routines_aborted: routines that were stopped: by `Routine.abort`, by ``cancel``, or as nothing could wake them any more.
         switches: how often a routine was stepped: entered, or gone on with.
         parks: how often a routine stopped to wait for something.
         budget_yields: how often an operation gave way to others although it could have gone on, because its routine had done
@@ -77,8 +77,8 @@ cdef class RuntimeStats:
         workers: the same for each worker; in one of those it is empty.
         uptime: seconds since the runtime was started; of a plain asyncio loop, since routines were first used on it.
 
-    A channel belongs to the worker on whose loop it was made. One that was made where no loop ran, on a plain thread or before the
-    program began, belongs to no worker: it is in the sums of every runtime of the process alone.
+    A channel belongs to the worker on whose loop it was made. One that was made where no loop ran, on a plain thread or before
+    the program began, belongs to no worker: it is in the sums of every runtime of the process alone.
     """
 
     def __init__(self):

@@ -147,57 +147,63 @@ def dump(file: TextIO | None = None) -> str:
     return text
 
 
-_asking: weakref.WeakSet[Any] = weakref.WeakSet()
-_previous: Any = None
-_installed = False
+class _QuitDump:
+    """The handler of SIGQUIT that prints the dump while there is a runtime that asks for it."""
+
+    def __init__(self) -> None:
+        self.asking: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.installed = False
+        self.previous: Any = None
+
+    def __call__(self, number: int, _frame: object) -> None:
+        if not self.asking:
+            # The runtimes have ended where the handler could not be taken away: on another thread.
+            self.restore()
+            os.kill(os.getpid(), number)
+            return
+        text = dump()
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except RuntimeError:  # stderr was being written when the signal came
+            os.write(2, text.encode(errors="backslashreplace"))
+
+    def install(self) -> None:
+        self.previous = signal.signal(signal.SIGQUIT, self)
+        self.installed = True
+
+    def restore(self) -> None:
+        if signal.getsignal(signal.SIGQUIT) is self:  # else somebody has set another one meanwhile
+            # None: it was set by C code, and cannot be set from here.
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL if self.previous is None else self.previous)
+        self.previous = None
+        self.installed = False
 
 
-def _on_quit(number: int, _frame: object) -> None:
-    if not _asking:
-        # The runtimes have ended where the handler could not be taken away: on another thread.
-        _restore()
-        os.kill(os.getpid(), number)
-        return
-    text = dump()
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except RuntimeError:  # stderr was being written when the signal came
-        os.write(2, text.encode(errors="backslashreplace"))
+_quit = _QuitDump()
 
 
 def is_quit_handler(handler: object) -> bool:
     """Whether this is the signal handler that prints the dump."""
-    return handler is _on_quit
+    return handler is _quit
 
 
 def _on_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def dump_on_quit(runtime: Any) -> None:
+def dump_on_quit(runtime: object) -> None:
     """Print the dump on SIGQUIT for as long as the runtime runs; where there is that signal, and on the main thread."""
-    global _previous, _installed
     if not hasattr(signal, "SIGQUIT"):
         return
-    if not _installed:
+    if not _quit.installed:
         if not _on_main_thread():
             return
-        _previous = signal.signal(signal.SIGQUIT, _on_quit)
-        _installed = True
-    _asking.add(runtime)
+        _quit.install()
+    _quit.asking.add(runtime)
 
 
-def forget_quit(runtime: Any) -> None:
+def forget_quit(runtime: object) -> None:
     """The runtime has ended: with the last one the handler that was there before comes back."""
-    _asking.discard(runtime)
-    if _installed and not _asking and _on_main_thread():
-        _restore()
-
-
-def _restore() -> None:
-    global _previous, _installed
-    if signal.getsignal(signal.SIGQUIT) is _on_quit:  # else somebody has set another one meanwhile
-        # None: it was set by C code, and cannot be set from here.
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL if _previous is None else _previous)
-    _previous = None
-    _installed = False
+    _quit.asking.discard(runtime)
+    if _quit.installed and not _quit.asking and _on_main_thread():
+        _quit.restore()

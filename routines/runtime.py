@@ -26,8 +26,8 @@ from ._core import (
     task_factory,
 )
 from ._deadlock import DeadlockWatch
-from ._worker import ENDED, Worker, allow, end_all, restrict
 from ._stats import RuntimeStats
+from ._worker import ENDED, Worker, allow, end_all, restrict
 from .debug import dump_on_quit, forget_quit
 from .errors import Aborted, RuntimeClosed, SpawnError, Timeout
 

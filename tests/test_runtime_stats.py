@@ -235,7 +235,10 @@ def test_a_channel_belongs_to_the_worker_that_made_it():
         rt.spawn(send(tx), worker=0).join_blocking()
         assert rx.recv_blocking() == "a"
         stats = rt.stats()
-        assert [(each.channels, each.sends, each.receives) for each in stats.workers] == [(0, 0, 0), (1, 2, 1)]
+        assert [(each.channels, each.sends, each.receives) for each in stats.workers] == [
+            (0, 0, 0),
+            (1, 2, 1),
+        ]
         assert [each.routines_spawned for each in stats.workers] == [1, 1]
         del tx, rx
         gc.collect()

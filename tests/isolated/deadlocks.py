@@ -145,7 +145,12 @@ async def reader():
     future = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().add_reader(ours, future.set_result, None)
     sender = subprocess.Popen(
-        [sys.executable, "-S", "-c", f"import time, os; time.sleep({LONG_ENOUGH}); os.write({theirs.fileno()}, b'x')"],
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            f"import time, os; time.sleep({LONG_ENOUGH}); os.write({theirs.fileno()}, b'x')",
+        ],
         pass_fds=[theirs.fileno()],
     )
     await future
@@ -158,7 +163,9 @@ async def reader():
 async def stream():
     """A connection that nobody says anything on for a while; both ends are here."""
     arrived = asyncio.Event()
-    server = await asyncio.start_server(lambda reader, writer: (arrived.set(), writers.append(writer)), "127.0.0.1", 0)
+    server = await asyncio.start_server(
+        lambda reader, writer: (arrived.set(), writers.append(writer)), "127.0.0.1", 0
+    )
     writers = []
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
     await arrived.wait()
@@ -182,7 +189,9 @@ async def server():
     connected = asyncio.Event()
     serving = await asyncio.start_server(lambda _, writer: (writer.close(), connected.set()), "127.0.0.1", 0)
     port = serving.sockets[0].getsockname()[1]
-    program = f"import time, socket; time.sleep({LONG_ENOUGH}); socket.create_connection(('127.0.0.1', {port}))"
+    program = (
+        f"import time, socket; time.sleep({LONG_ENOUGH}); socket.create_connection(('127.0.0.1', {port}))"
+    )
     client = subprocess.Popen([sys.executable, "-S", "-c", program])
     await connected.wait()
     serving.close()
@@ -224,7 +233,7 @@ async def busy_worker():
     tx, rx = channel()
 
     async def send():
-        time.sleep(LONG_ENOUGH)  # noqa: ASYNC251: it is what keeps this worker busy
+        time.sleep(LONG_ENOUGH)
         await tx.send(1)
 
     runtime().spawn(send(), worker=1)
