@@ -35,7 +35,7 @@ QUIET_ROUNDS = 3
 
 # Of these alone: what another loop, even one derived from them, polls besides is not known.
 LOOKED_INTO = {asyncio.SelectorEventLoop}
-POOL_WORKER = concurrent.futures.thread._worker.__code__  # type: ignore[attr-defined]
+POOL_WORKER = concurrent.futures.thread._worker.__code__
 
 
 def _stock_is_quiet(loop: Any) -> bool:

@@ -172,7 +172,8 @@ class _QuitDump:
         self.installed = True
 
     def restore(self) -> None:
-        if signal.getsignal(signal.SIGQUIT) is self:  # else somebody has set another one meanwhile
+        now: object = signal.getsignal(signal.SIGQUIT)
+        if now is self:  # else somebody has set another one meanwhile
             # None: it was set by C code, and cannot be set from here.
             signal.signal(signal.SIGQUIT, signal.SIG_DFL if self.previous is None else self.previous)
         self.previous = None

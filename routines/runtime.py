@@ -189,7 +189,7 @@ class Runtime:
         """
         _refuse_inside_a_loop(main, "Runtime.run")
         self._refuse_if_closed(main)
-        coroutine = _coroutine_of(main, "Runtime.run")
+        coroutine: Coroutine[Any, Any, R] = _coroutine_of(main, "Runtime.run")
         with self._detecting(coroutine):
             return self._run_on_first(coroutine)
 
