@@ -207,7 +207,10 @@ async def test_the_report_of_a_leak_says_who_it_was_and_where_it_stood_and_began
     assert message.startswith("<Routine 'forgotten' id=")
     assert "chan receive <Channel #" in message
     assert "no living code could wake it" in message
-    assert f"(blocked at {__file__}:{forgotten.__code__.co_firstlineno + 2}, spawned at {__file__}:{began})" in message
+    assert (
+        f"(blocked at {__file__}:{forgotten.__code__.co_firstlineno + 2}, spawned at {__file__}:{began})"
+        in message
+    )
 
 
 @pytest.mark.loops("stock", "uvloop")  # asyncio's debug mode records it as well
