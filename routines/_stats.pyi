@@ -1,6 +1,8 @@
-from typing import Never, final
+from typing import Any, Never, final
 
-__test__: dict[str, str]  # Cython's
+# Cython's: its doctests, and what other compiled modules use.
+__test__: dict[str, str]
+__pyx_capi__: dict[str, Any]
 
 @final
 class ChannelStats:
