@@ -7,7 +7,7 @@ from . import _registry
 from ._channel import Channel, Receiver, Sender, channel
 from ._core import Routine, current, go, set_debug, spawn, task_factory, yield_now
 from ._select import Selected, Selector, case, select
-from ._stats import ChannelStats
+from ._stats import ChannelStats, RuntimeStats
 from ._timer import Ticker, after, sleep, timeout
 from .debug import dump
 from .errors import (
@@ -43,6 +43,7 @@ __all__ = [
     "Runtime",
     "RuntimeClosed",
     "RuntimeConfig",
+    "RuntimeStats",
     "SelectError",
     "Selected",
     "Selector",

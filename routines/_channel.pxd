@@ -2,6 +2,7 @@
 
 from ._core cimport Park, TimerTarget, WaitQueue
 from ._ring cimport Ring
+from ._stats cimport Traffic
 
 
 cdef class ChannelState(Ring):
@@ -21,6 +22,7 @@ cdef class ChannelState(Ring):
     cdef unsigned long long id
     cdef unsigned long long sent
     cdef unsigned long long received
+    cdef Traffic traffic                # where it was made: all that went over the channels of that place
 
 
 cdef class ChannelPark(Park):

@@ -45,6 +45,7 @@ from ._core cimport (
     WAIT_SEND,
     Park,
     PySendResult,
+    Scheduler,
     WaitQueue,
     block_on,
     creation_site,
@@ -57,6 +58,7 @@ from ._core cimport (
     queue_append,
     queue_remove,
     resume_unsettled,
+    running_scheduler,
     settle_park,
     wake,
     warn_if_new,
@@ -65,7 +67,7 @@ from ._core cimport (
 from ._ring cimport (
     ring_is_full, ring_pop, ring_pop_many, ring_push_front_reserved, ring_push_many, ring_push_reserved,
 )
-from ._stats cimport ChannelStats
+from ._stats cimport ChannelStats, decrement, increase, increment, outside
 
 
 cdef extern from *:
@@ -183,10 +185,35 @@ cdef class ChannelState:
         self.senders = WaitQueue.__new__(WaitQueue)
         self.receivers = WaitQueue.__new__(WaitQueue)
 
+    def __dealloc__(self):
+        if self.traffic is not None:
+            self.traffic.channels -= 1
+
+
+cdef inline void count_sent(ChannelState channel) noexcept:
+    increment(channel.sent)
+    increment(channel.traffic.sends)
+
+
+cdef inline void count_received(ChannelState channel) noexcept:
+    increment(channel.received)
+    increment(channel.traffic.receives)
+
+
+cdef inline void count_sent_many(ChannelState channel, Py_ssize_t values) noexcept:
+    increase(channel.sent, values)
+    increase(channel.traffic.sends, values)
+
+
+cdef inline void count_received_many(ChannelState channel, Py_ssize_t values) noexcept:
+    increase(channel.received, values)
+    increase(channel.traffic.receives, values)
+
 
 cdef ChannelState new_state(object capacity):
     global last_id
     cdef ChannelState state = ChannelState.__new__(ChannelState)
+    cdef Scheduler scheduler
     if isinstance(capacity, float) and capacity == math.inf:
         state.capacity = PY_SSIZE_T_MAX
     elif isinstance(capacity, int) and not isinstance(capacity, bool):
@@ -197,6 +224,9 @@ cdef ChannelState new_state(object capacity):
         state.capacity = capacity
     else:
         raise TypeError(f"capacity must be an int, or math.inf (unbounded), not {capacity!r}")
+    scheduler = running_scheduler()
+    state.traffic = outside if scheduler is None else scheduler.traffic
+    state.traffic.channels += 1
     last_id += 1
     state.id = last_id
     if debug_enabled:
@@ -207,13 +237,14 @@ cdef ChannelState new_state(object capacity):
 # Stands in an end that was made by ``__new__`` alone, so that it refuses and does not crash.
 cdef ChannelState NO_CHANNEL = new_state(0)
 NO_CHANNEL.closed = True
+outside.channels -= 1       # it is none
 
 
 cdef inline int deliver(ChannelState channel, ChannelPark receiver, object value) except -1:
     """Hand a value to a waiting receiver."""
     queue_remove(<PyObject *>channel.receivers, receiver)
     receiver.value = value
-    channel.received += 1
+    count_received(channel)
     return settle_park(receiver)
 
 
@@ -222,7 +253,7 @@ cdef inline object take_value_of(ChannelState channel, ChannelPark sender):
     its place:
     a wake-up may let other threads run."""
     cdef object value
-    channel.sent += 1
+    count_sent(channel)
     if sender.many:
         value = sender.next_value()
         if sender.has_more():
@@ -239,7 +270,7 @@ cdef inline object take_from_sender(ChannelState channel):
     """The value of the sender that has waited longest; the caller has seen that there is one."""
     cdef ChannelPark sender = <ChannelPark>channel.senders.first
     cdef object value = take_value_of(channel, sender)
-    channel.received += 1
+    count_received(channel)
     if sender.state == PARK_COMPLETE:
         wake(sender)
     return value
@@ -250,7 +281,7 @@ cdef inline int hand_over(ChannelState channel, SendPark sender) except -1:
     cdef ChannelPark receiver = <ChannelPark>channel.receivers.first
     queue_remove(<PyObject *>channel.receivers, receiver)
     routines_move_value(<PyObject *>sender, <PyObject *>receiver)
-    channel.received += 1
+    count_received(channel)
     return settle_park(receiver)
 
 
@@ -262,8 +293,8 @@ cdef inline int take_over(ChannelState channel, ReceivePark receiver) except -1:
         return 0
     queue_remove(<PyObject *>channel.senders, sender)
     routines_move_value(<PyObject *>sender, <PyObject *>receiver)
-    channel.sent += 1
-    channel.received += 1
+    count_sent(channel)
+    count_received(channel)
     return settle_park(sender)
 
 
@@ -274,10 +305,11 @@ cdef bint offer(ChannelState channel, object value) except -1:
     while following is not None:
         watch = <Watch>following
         following = watch.next
-        channel.received += 1
+        count_received(channel)
         if watch.take_value(value):
             return True
-        channel.received -= 1
+        decrement(channel.received)
+        decrement(channel.traffic.receives)
     return False
 
 
@@ -317,8 +349,8 @@ cdef bint solicit(ChannelState channel, ChannelPark receiver) except -1:
         following = watch.next
         if watch.give_value():
             receiver.value = watch.value
-            channel.sent += 1
-            channel.received += 1
+            count_sent(channel)
+            count_received(channel)
             return True
     return False
 
@@ -332,7 +364,7 @@ cdef int refill(ChannelState channel) except -1:
             continue
         sender = <ChannelPark>channel.senders.first
         if sender.many:
-            channel.sent += sender.give_values(channel)
+            count_sent_many(channel, sender.give_values(channel))
             if sender.has_more():
                 continue
             queue_remove(<PyObject *>channel.senders, sender)
@@ -355,7 +387,8 @@ cdef int put_back(ChannelState channel, object value) except -1:
     """A received value that nobody will fetch: to the next receiver, or before the first of the buffer."""
     if ring_is_full(channel):
         channel.reserve(channel.used + 1)
-    channel.received -= 1
+    decrement(channel.received)
+    decrement(channel.traffic.receives)
     if channel.receivers.first is not None:
         return deliver(channel, <ChannelPark>channel.receivers.first, value)
     if channel.open_receivers != 0 or not channel.closed:
@@ -557,7 +590,7 @@ cdef inline PySendResult begin_send(SendPark park, ChannelState channel, PyObjec
         if channel.receive_watches is not None:
             tell_receivers(channel)
         return yield_park(park, result)
-    channel.sent += 1
+    count_sent(channel)
     return return_sent(park, result)
 
 
@@ -625,7 +658,7 @@ cdef inline void retire_receive(ReceivePark park) noexcept:
 cdef object take_buffered(ChannelState channel):
     """The oldest value of a buffer that is not empty; those who waited for room or for the drain get it."""
     cdef object value = ring_pop(channel)
-    channel.received += 1
+    count_received(channel)
     after_taking(channel)
     return value
 
@@ -649,7 +682,7 @@ cdef list fill_batch(ChannelState channel, list values, Py_ssize_t at_most):
     while count < at_most:
         if channel.used != 0:
             value = ring_pop(channel)
-            channel.received += 1
+            count_received(channel)
         elif channel.senders.first is not None:
             value = take_from_sender(channel)
         else:
@@ -670,7 +703,7 @@ cdef list take_batch(ChannelState channel, Py_ssize_t at_most):
         count = channel.used
         routines_shorten(raw, count)
     ring_pop_many(channel, raw, count)
-    channel.received += count
+    count_received_many(channel, count)
     values = <list>steal(raw)
     if count < at_most and channel.senders.first is not None:
         return fill_batch(channel, values, at_most)
@@ -701,7 +734,7 @@ cdef inline PySendResult begin_receive(ReceivePark park, ChannelState channel, P
         ):
             # The commonest case of all, in a straight line.
             value = ring_pop(channel)
-            channel.received += 1
+            count_received(channel)
             retire_receive(park)
             Py_INCREF(value)
             result[0] = <PyObject *>value
@@ -917,7 +950,7 @@ cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject
                 if channel.receive_watches is None:
                     given = park.give_values(channel)
                     operations_left -= <int>given - 1
-                    channel.sent += given
+                    count_sent_many(channel, given)
                     continue
                 ring_push_reserved(channel, park.next_value())
                 tell_receivers(channel)
@@ -927,7 +960,7 @@ cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject
                 if channel.receive_watches is not None:
                     tell_receivers(channel)
                 return yield_park(park, result)
-            channel.sent += 1
+            count_sent(channel)
     if park.error is not None:
         error = park.error
         park.release()
@@ -1083,7 +1116,7 @@ cdef int send_from(ChannelState channel, object value) except -1:
             tell_receivers(channel)
     else:
         return 0
-    channel.sent += 1
+    count_sent(channel)
     return 1
 
 

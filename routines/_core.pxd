@@ -5,7 +5,7 @@ from cpython.ref cimport Py_INCREF
 
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring
-from ._stats cimport SchedulerCounters
+from ._stats cimport SchedulerCounters, Traffic
 
 
 cdef extern from *:
@@ -214,6 +214,10 @@ cdef class Scheduler:
     cdef long long timer_deadline   # what timer_handle is armed for, nanoseconds
     cdef list inbox                 # Drivers woken by other threads
     cdef SchedulerCounters counters
+    cdef long long started          # when it was made, and what had gone over the channels from outside by then
+    cdef unsigned long long sent_before
+    cdef unsigned long long received_before
+    cdef Traffic traffic            # over the channels that were made on this loop
     cdef public object runtime      # the Runtime that this belongs to; None: nobody has asked yet
     cdef public bint refuses_time   # configured with enable_time=False
     cdef object __weakref__
@@ -252,6 +256,7 @@ cdef int wake_slowly(Park park) except -1
 cdef object block_on(Park park, object timeout, str caller)
 cdef bint in_loop() except -1
 cdef Scheduler running_scheduler()
+cdef int count_select() except -1
 cdef object current_task()
 cdef object task_of(Scheduler scheduler)
 cdef long long monotonic() noexcept

@@ -49,6 +49,7 @@ from ._foreign cimport (
 )
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring, ring_pop, ring_push_reserved
+from ._stats cimport RuntimeStats, Traffic, increment, outside
 
 
 cdef extern from *:
@@ -370,6 +371,9 @@ cdef int give_way() except -1:
         operations_left -= 1
         return 0
     operations_left = OPERATION_BUDGET
+    cdef Scheduler scheduler = running_scheduler()
+    if scheduler is not None:
+        increment(scheduler.counters.budget_yields)
     return 1
 
 
@@ -725,9 +729,26 @@ cdef class ThreadDriver(Driver):
         return "<a blocked thread>"
 
 
+cdef extern from *:
+    """
+    /* Up to 3.13 asyncio keeps the running loop in the thread's own dictionary: where that is empty, none has ever run there.
+       Asking asyncio costs more than a message does. */
+    #if PY_VERSION_HEX < 0x030E0000
+    static inline int routines_never_in_loop(void)
+    {
+        PyObject *own = PyThreadState_GetDict();
+        return own != NULL && PyDict_GET_SIZE(own) == 0;
+    }
+    #else
+    #  define routines_never_in_loop() 0
+    #endif
+    """
+    bint routines_never_in_loop() noexcept
+
+
 cdef bint in_loop() except -1:
     """Whether an event loop runs on this thread."""
-    return get_running_loop() is not None
+    return not routines_never_in_loop() and get_running_loop() is not None
 
 
 cdef object block_on(Park park, object timeout, str caller):
@@ -884,7 +905,7 @@ cdef int enlist(Scheduler scheduler, Routine routine) except -1:
     if scheduler.live != NULL:
         (<Routine>scheduler.live).live_previous = <PyObject *>routine
     scheduler.live = <PyObject *>routine
-    scheduler.counters.spawned += 1
+    increment(scheduler.counters.spawned)
     if register_routine is not None:
         register_routine(routine)
     return 0
@@ -1163,12 +1184,12 @@ Raises:
         self.status = status
         delist(scheduler, self)
         if status == ROUTINE_RETURNED:
-            scheduler.counters.completed += 1
+            increment(scheduler.counters.completed)
         elif status == ROUTINE_FAILED:
-            scheduler.counters.failed += 1
+            increment(scheduler.counters.failed)
             self.log_traceback = True
         else:
-            scheduler.counters.aborted += 1
+            increment(scheduler.counters.aborted)
         joiners = self.joiners
         if joiners is not None:
             while joiners.first is not None:
@@ -1765,6 +1786,57 @@ cdef Scheduler running_scheduler():
     return scheduler
 
 
+cdef int count_select() except -1:
+    """A select has come to its outcome here."""
+    cdef Scheduler scheduler = running_scheduler()
+    if scheduler is not None:
+        increment(scheduler.counters.selects)
+    return 0
+
+
+def read_stats(list known, /):
+    """The `RuntimeStats` of a runtime with these schedulers, worker 0's first.
+
+    All is made before the first look, and no Python code runs from there to the last one: so it is one instant.
+    """
+    cdef list made = [RuntimeStats.__new__(RuntimeStats) for _ in known]
+    cdef RuntimeStats total = RuntimeStats.__new__(RuntimeStats)
+    cdef tuple workers = tuple(made)
+    cdef long long now = routines_monotonic()
+    cdef RuntimeStats part
+    cdef Scheduler scheduler
+    cdef Py_ssize_t index
+    total.workers = workers
+    total.channels = outside.channels
+    for index in range(len(known)):
+        scheduler = known[index]
+        part = <RuntimeStats>made[index]
+        part.workers = ()
+        part.uptime = (now - scheduler.started) * 1e-9
+        if index == 0:
+            total.uptime = part.uptime
+            total.sends = outside.sends - scheduler.sent_before
+            total.receives = outside.receives - scheduler.received_before
+        part.routines_spawned = scheduler.counters.spawned
+        part.routines_active = scheduler.live_routines
+        part.routines_completed = scheduler.counters.completed
+        part.routines_failed = scheduler.counters.failed
+        part.routines_aborted = scheduler.counters.aborted
+        part.switches = scheduler.counters.switches
+        part.parks = scheduler.counters.parks
+        part.budget_yields = scheduler.counters.budget_yields
+        part.ready = scheduler.ready.used + len(scheduler.inbox)
+        if scheduler.gave_way is not None:
+            part.ready += len(scheduler.gave_way)
+        part.timers = scheduler.timers.live()
+        part.channels = scheduler.traffic.channels
+        part.sends = scheduler.traffic.sends
+        part.receives = scheduler.traffic.receives
+        part.selects = scheduler.counters.selects
+        total.add(part)
+    return total
+
+
 cdef dict bare_loops = {}       # loops that take no attributes, and their schedulers
 
 
@@ -1801,6 +1873,9 @@ cdef Scheduler new_scheduler(object loop):
         scheduler.loop_ready = None
     scheduler.debug = loop.get_debug()
     scheduler.thread = routines_this_thread()
+    scheduler.started = routines_monotonic()
+    scheduler.sent_before = outside.sends
+    scheduler.received_before = outside.receives
     schedulers.add(scheduler)
     return scheduler
 
@@ -1819,6 +1894,7 @@ cdef class Scheduler:
     def __cinit__(self):
         self.ready = Ring.__new__(Ring)
         self.timers = TimerHeap.__new__(TimerHeap)
+        self.traffic = Traffic.__new__(Traffic)
         self.foreign = [None] * 8       # a list that would be empty now and then gives its memory back every time
         self.inbox = []
         self.steps_to_clock = 1
@@ -1835,6 +1911,24 @@ cdef class Scheduler:
     def load(self):
         """How many routines here are not done."""
         return self.live_routines
+
+    @property
+    def quiet(self):
+        """Whether there is nobody to step and no timer; asked on the thread of its loop."""
+        return (
+            self.ready.used == 0 and not self.inbox and self.gave_way is None and self.drain_handle is None
+            and self.timers.live() == 0
+        )
+
+    @property
+    def activity(self):
+        """A number that every step changes."""
+        return self.counters.switches
+
+    @property
+    def thread_id(self):
+        """The thread that ran its loop last."""
+        return self.thread
 
     cdef int reserve(self) except -1:
         """Room in the ring for everybody who may be in it at once."""
@@ -2116,7 +2210,7 @@ cdef class Scheduler:
             if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
                 # Nothing is thrown into it: it is another routine's.
                 return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)
-        self.counters.switches += 1
+        increment(self.counters.switches)
         if ROUTINES_TASK_IN_DICT:
             # Make it the one that asyncio.current_task() returns.
             routines_set_task(<PyObject *>current_tasks, <PyObject *>self.loop, <PyObject *>routine, self.loop_hash)
@@ -2153,7 +2247,7 @@ cdef class Scheduler:
                 return self.park_routine(routine, <Park>steal(raw))
             # What `park_routine` does, where nothing is in the way.
             (<Park>raw).blocking = 0
-            self.counters.parks += 1
+            increment(self.counters.parks)
             routine.parked_at = self.clock
             routine.status = ROUTINE_PARKED
             routines_bind_driver(raw, <PyObject *>routine)
@@ -2185,7 +2279,7 @@ cdef class Scheduler:
             # Another thread has settled it since it was yielded.
             routine.status = ROUTINE_READY
             return self.make_ready(routine)
-        self.counters.parks += 1
+        increment(self.counters.parks)
         routine.parked_at = self.clock
         park.driver = routine
         routine.status = ROUTINE_PARKED
@@ -2243,7 +2337,7 @@ cdef class Scheduler:
             ))
         # In the context of the routine, as a task's: a copy need not be made.
         leave_callback(future, routines_bind(wakeup_method, routine), routine.run_context)
-        self.counters.parks += 1
+        increment(self.counters.parks)
         routine.parked_at = self.clock
         routine.waiter = future
         routine.status = ROUTINE_PARKED

@@ -62,6 +62,7 @@ from ._core cimport (
     Routine,
     Scheduler,
     WaitQueue,
+    count_select,
     duration,
     fast_function,
     install_send,
@@ -862,6 +863,7 @@ cdef class Select(Park):
         cdef bint failed = self.failed
         cdef Py_ssize_t index = self.index
         cdef int kind
+        count_select()
         if self.outcome != CHOSEN_CASE:
             return self.finish_without_case()
         source = <object>PyTuple_GET_ITEM(self.sources, index)
@@ -1059,6 +1061,7 @@ cdef PySendResult select_send(Select park, PyObject *argument, PyObject **result
         elif park.default_value is not NOT_GIVEN:
             operations_left -= 1
             value = park.default_value
+            count_select()
             park.release()
             return return_selected(selected(-1, value, False, None), result)
         elif (
@@ -1073,6 +1076,7 @@ cdef PySendResult select_send(Select park, PyObject *argument, PyObject **result
         source = <object>PyTuple_GET_ITEM(park.sources, park.index)
         if kind_of(source) == CASE_RECEIVE:
             value = selected(park.index, park.value, not park.failed, source)
+            count_select()
             park.release()
             return return_selected(value, result)
     return park_send(park, argument, result)
@@ -1167,6 +1171,8 @@ cdef class SelectorWatch(Watch):
         if not self.linked:
             return 0
         self.linked = False
+        if self.source is None or (self.channel is None and self.kind <= CASE_SEND):
+            return 0    # cleared by the collector, and so is what it was registered with
         if self.kind == CASE_RECEIVE:
             queue_remove(<PyObject *>self.channel.receive_watches, self)
             if self.channel.receive_watches.first is None:
@@ -1299,6 +1305,8 @@ cdef class NextPark(ChannelPark):
         cdef object value = self.value
         cdef bint failed = self.failed
         cdef bint iterates = self.iterates
+        if watch is not None:
+            count_select()
         self.release()
         if selector.spare is None:
             selector.spare = self

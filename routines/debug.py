@@ -1,14 +1,22 @@
-"""Seeing inside: every routine, as Go prints its goroutines."""
+"""Seeing inside: every routine, as Go prints its goroutines; on SIGQUIT too."""
 
 from __future__ import annotations
 
 import linecache
+import os
+import signal
+import sys
+import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 from ._core import Routine, describe_wait, live_routines
 
 __all__ = ["dump"]
+
+SHOWN = 5  # names, and things waited on, of routines that are told of together
+LOOKED_AT = 1000  # of the things that they wait on: a repr takes its time
 
 
 def _places(coroutine: Any) -> Iterator[tuple[str, int, str]]:
@@ -30,6 +38,10 @@ def _places(coroutine: Any) -> Iterator[tuple[str, int, str]]:
             return
 
 
+def _more(members: list[Any]) -> str:
+    return f" and {len(members) - SHOWN} more" if len(members) > SHOWN else ""
+
+
 def _duration(seconds: float) -> str:
     """How long, as a person says it."""
     if seconds < 60:
@@ -40,23 +52,24 @@ def _duration(seconds: float) -> str:
 
 
 class _Group:
-    """Routines that stand at the same place in the same state."""
+    """Routines that stand at the same place in the same state, whatever they wait on there."""
 
     def __init__(self, routine: Routine[Any]) -> None:
         self.members = [routine]
-        self.state, self.subject, seconds, self.spawn_site = describe_wait(routine)
+        self.state, subject, seconds, self.spawn_site = describe_wait(routine)
+        self.subjects = [] if subject is None else [subject]
         self.shortest = self.longest = seconds
         self.stack = list(_places(routine.get_coro()))
-        self.loop = routine.get_loop()
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What all its members share."""
-        return self.state, repr(self.subject), self.spawn_site, tuple(self.stack), id(self.loop)
+        return self.state, self.spawn_site, tuple(self.stack)
 
     def add(self, other: _Group) -> None:
         """Take in those of another one with the same key."""
         self.members += other.members
+        self.subjects += other.subjects
         self.shortest = min(self.shortest, other.shortest)
         self.longest = max(self.longest, other.longest)
 
@@ -69,11 +82,9 @@ class _Group:
         if len(self.members) == 1:
             yield f"routine {self.members[0].id} {self.members[0].get_name()!r} [{state}]:"
         else:
-            shown = ", ".join(f"{each.id} {each.get_name()!r}" for each in self.members[:5])
-            more = f" and {len(self.members) - 5} more" if len(self.members) > 5 else ""
-            yield f"{len(self.members)} routines [{state}]: {shown}{more}"
-        if self.subject is not None:
-            yield f"  on {self.subject!r}"
+            shown = ", ".join(f"{each.id} {each.get_name()!r}" for each in self.members[:SHOWN])
+            yield f"{len(self.members)} routines [{state}]: {shown}{_more(self.members)}"
+        yield from self._subject_lines()
         for file, line, function in self.stack:
             yield f'  File "{file}", line {line}, in {function}'
             if source := linecache.getline(file, line).strip():
@@ -81,13 +92,26 @@ class _Group:
         if self.spawn_site is not None:
             yield f"  spawned at {self.spawn_site}"
 
+    def _subject_lines(self) -> Iterator[str]:
+        """What they wait on: each thing once, and not more than a screen has room for."""
+        texts: dict[str, None] = {}
+        looked = 0
+        for subject in self.subjects:
+            if len(texts) == SHOWN or looked == LOOKED_AT:
+                break
+            looked += 1
+            texts[repr(subject)] = None
+        for number, text in enumerate(texts):
+            cut = looked < len(self.subjects) and number == len(texts) - 1
+            yield f"  on {text}" + (", and others" if cut else "")
+
 
 def dump(file: TextIO | None = None) -> str:
     """Every routine of the process that is not done, as Go prints goroutines.
 
     Each with its id and name, its state and for how long it has been in it, the channel or whatever else it waits on, where it stands, and,
     with `set_debug`, where it was spawned. Routines that stand at the same place in the same state are told of together. May be called
-    from any thread and from a signal handler.
+    from any thread and from a signal handler. With ``RuntimeConfig(debug=True)`` SIGQUIT prints it to stderr.
 
     Args:
         file: where to write it as well, such as ``sys.stderr``; None: nowhere.
@@ -121,3 +145,66 @@ def dump(file: TextIO | None = None) -> str:
         file.write(text)
         file.flush()
     return text
+
+
+class _QuitDump:
+    """The handler of SIGQUIT that prints the dump while there is a runtime that asks for it."""
+
+    def __init__(self) -> None:
+        self.asking: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.installed = False
+        self.previous: Any = None
+
+    def __call__(self, number: int, _frame: object) -> None:
+        if not self.asking:
+            # The runtimes have ended where the handler could not be taken away: on another thread.
+            self.restore()
+            os.kill(os.getpid(), number)
+            return
+        text = dump()
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except RuntimeError:  # stderr was being written when the signal came
+            os.write(2, text.encode(errors="backslashreplace"))
+
+    def install(self) -> None:
+        self.previous = signal.signal(signal.SIGQUIT, self)
+        self.installed = True
+
+    def restore(self) -> None:
+        now: object = signal.getsignal(signal.SIGQUIT)
+        if now is self:  # else somebody has set another one meanwhile
+            # None: it was set by C code, and cannot be set from here.
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL if self.previous is None else self.previous)
+        self.previous = None
+        self.installed = False
+
+
+_quit = _QuitDump()
+
+
+def is_quit_handler(handler: object) -> bool:
+    """Whether this is the signal handler that prints the dump."""
+    return handler is _quit
+
+
+def _on_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def dump_on_quit(runtime: object) -> None:
+    """Print the dump on SIGQUIT for as long as the runtime runs; where there is that signal, and on the main thread."""
+    if not hasattr(signal, "SIGQUIT"):
+        return
+    if not _quit.installed:
+        if not _on_main_thread():
+            return
+        _quit.install()
+    _quit.asking.add(runtime)
+
+
+def forget_quit(runtime: object) -> None:
+    """The runtime has ended: with the last one the handler that was there before comes back."""
+    _quit.asking.discard(runtime)
+    if _quit.installed and not _quit.asking and _on_main_thread():
+        _quit.restore()

@@ -9,7 +9,7 @@ import inspect
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 from time import monotonic
 from types import TracebackType
@@ -20,11 +20,15 @@ from ._core import (
     close_quietly,
     duration_seconds,
     live_routines,
+    read_stats,
     scheduler_for,
     set_debug,
     task_factory,
 )
+from ._deadlock import DeadlockWatch
+from ._stats import RuntimeStats
 from ._worker import ENDED, Worker, allow, end_all, restrict
+from .debug import dump_on_quit, forget_quit
 from .errors import Aborted, RuntimeClosed, SpawnError, Timeout
 
 __all__ = ["Runtime", "RuntimeConfig", "run", "runtime"]
@@ -42,7 +46,12 @@ class RuntimeConfig:
         enable_io: whether sockets, pipes and subprocesses may be used; where not, using one raises ``RuntimeError``.
         enable_time: whether ``sleep``, timers and timeouts may be used; where not, using one raises ``RuntimeError``.
         loop_factory: makes each worker's event loop, such as ``uvloop.new_event_loop``; None: asyncio's own.
-        debug: asyncio's debug mode for each loop, and `set_debug`, which stays on.
+        debug: asyncio's debug mode for each loop, and `set_debug`, which stays on; where the platform has SIGQUIT (Ctrl-\\ on a
+            terminal) and the runtime is started on the main thread, that signal prints `dump` to stderr as long as it runs.
+        detect_deadlock: whether `run` raises `Deadlock`, with the dump of all routines, where every routine is parked and nothing can
+            wake any of them. Anything that might counts: a timer, a watched socket or process, a call that another thread works
+            on, a signal handler, and any thread that is neither a worker nor an idle one of an executor, whatever it does. It
+            takes some tenths of a second to be sure. On asyncio's selector loops and on uvloop; on others nothing is detected.
 
     Raises:
         ValueError: a field makes no sense; the message names it.
@@ -54,11 +63,12 @@ class RuntimeConfig:
     enable_time: bool = True
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     debug: bool = False
+    detect_deadlock: bool = False
 
     def __post_init__(self) -> None:
         threads: object = self.worker_threads
         name: object = self.thread_name
-        for field in ("enable_io", "enable_time", "debug"):
+        for field in ("enable_io", "enable_time", "debug", "detect_deadlock"):
             self._require(field, isinstance(getattr(self, field), bool), "True or False")
         number = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1
         self._require("worker_threads", number, "an int of at least 1")
@@ -128,6 +138,8 @@ class Runtime:
         self._workers: list[Worker] = []
         if self.config.debug:
             set_debug(True)
+            dump_on_quit(self)
+        self._watch = DeadlockWatch(self._workers) if self.config.detect_deadlock else None
         _runtimes.add(self)
 
     def _named_workers(self, first: int) -> list[Worker]:
@@ -172,12 +184,35 @@ class Runtime:
             RuntimeError: an event loop runs on this thread, or worker 0 has died.
             RuntimeClosed: the runtime is shut down.
             SpawnError: ``main`` is neither a coroutine nor an async function.
+            Deadlock: nothing can go on any more, where the configuration has it detected; ``main`` is aborted then.
             BaseException: what ``main`` raised.
         """
         _refuse_inside_a_loop(main, "Runtime.run")
         self._refuse_if_closed(main)
+        coroutine: Coroutine[Any, Any, R] = _coroutine_of(main, "Runtime.run")
+        with self._detecting(coroutine):
+            return self._run_on_first(coroutine)
+
+    @contextlib.contextmanager
+    def _detecting(self, coroutine: Coroutine[Any, Any, Any]) -> Iterator[None]:
+        """Raise `Deadlock` where the coroutine cannot go on, if the configuration asks for it."""
+        if self._watch is None:
+            yield
+            return
+        with self._watch.over(coroutine) as watched:
+            try:
+                yield
+            except BaseException as error:
+                if watched.error is None:
+                    raise
+                ended = isinstance(error, (Aborted, asyncio.CancelledError))
+                raise watched.error from (None if ended else error)
+        if watched.error is not None:
+            raise watched.error
+
+    def _run_on_first(self, coroutine: Coroutine[Any, Any, R]) -> R:
         worker = self._workers[0]
-        routine: Routine[R] = self.spawn(_coroutine_of(main, "Runtime.run"), worker=0)
+        routine: Routine[R] = self.spawn(coroutine, worker=0)
         try:
             return routine.join_blocking()
         except Aborted as aborted:
@@ -232,6 +267,25 @@ class Runtime:
             close_quietly(coro)
             raise RuntimeClosed("the runtime was shut down; start a new one")
 
+    def stats(self) -> RuntimeStats:
+        """What was done here and what lives here, at one instant; from any thread, in a few microseconds.
+
+        Raises:
+            RuntimeClosed: the runtime is shut down.
+
+        Example:
+            >>> import routines
+            >>> async def main():
+            ...     tx, rx = routines.channel(2)
+            ...     await tx.send_many("ab")
+            ...     stats = routines.runtime().stats()
+            ...     return stats.channels, stats.sends, stats.receives
+            >>> routines.run(main())
+            (1, 2, 0)
+        """
+        self._refuse_if_closed()
+        return read_stats([worker.scheduler for worker in self._workers])
+
     def shutdown(self, timeout: float | timedelta | None = None) -> None:
         """End it: refuse new work, abort what runs, wait for its ``finally`` blocks, and stop the threads.
 
@@ -254,6 +308,7 @@ class Runtime:
             worker.ask_to_stop()
         for worker in self._workers:
             worker.join(deadline)
+        forget_quit(self)
         stuck = [worker for worker in self._workers if worker.running]
         if stuck:
             loops = [worker.loop for worker in stuck]
@@ -349,6 +404,7 @@ def run(
     Raises:
         SpawnError: ``main`` is neither a coroutine nor an async function.
         RuntimeError: a loop is running on this thread already.
+        Deadlock: nothing can go on any more, where the configuration has it detected; ``main`` is aborted then.
         BaseException: what ``main`` raised.
 
     Example:
@@ -371,7 +427,8 @@ def run(
         restrict(loop, settings)
         try:
             here._start(here._named_workers(1))
-            result: R = runner.run(coroutine)
+            with here._detecting(coroutine):
+                result: R = runner.run(coroutine)
             return result
         finally:
             close_quietly(coroutine)
@@ -380,3 +437,4 @@ def run(
                 # Together, as what ends on one worker may need another for it.
                 runner.run(here._end_together())
             allow(loop)
+            forget_quit(here)

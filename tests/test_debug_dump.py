@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from helpers import parked, settle
+from helpers import collect, parked, recorded_warnings, settle
 
 from routines import channel, dump, go, select, set_debug, sleep, spawn, yield_now
 
@@ -175,3 +175,49 @@ async def test_ten_thousand_parked_routines_fit_on_a_screen():
     assert len(text.splitlines()) < 60
     for routine in waiting:
         routine.cancel()
+
+
+async def test_those_that_wait_on_different_channels_at_one_place_are_told_of_together():
+    channels = [channel() for _ in range(200)]
+    waiting = [go(inner, rx) for _, rx in channels]
+    await settle()
+    text = dump()
+    assert text.count("in inner") == 1
+    block = next(block for block in text.split("\n\n") if "in inner" in block)
+    subjects = [line for line in block.splitlines() if line.startswith("  on <Channel #")]
+    assert len(subjects) == len(set(subjects)) == 5
+    assert subjects[-1].endswith(", and others")
+    assert not subjects[0].endswith("others")
+    for routine in waiting:
+        routine.cancel()
+
+
+async def forgotten():
+    _tx, rx = channel()
+    await rx.recv()
+
+
+async def test_the_report_of_a_leak_says_who_it_was_and_where_it_stood_and_began(debug):
+    with recorded_warnings() as seen:
+        spawn(forgotten(), name="forgotten")
+        began = forgotten.__code__.co_firstlineno + 7
+        await settle()
+        collect()
+    (message,) = [str(each.message) for each in seen if issubclass(each.category, ResourceWarning)]
+    assert message.startswith("<Routine 'forgotten' id=")
+    assert "chan receive <Channel #" in message
+    assert "no living code could wake it" in message
+    assert (
+        f"(blocked at {__file__}:{forgotten.__code__.co_firstlineno + 2}, spawned at {__file__}:{began})"
+        in message
+    )
+
+
+@pytest.mark.loops("stock", "uvloop")  # asyncio's debug mode records it as well
+async def test_the_report_of_a_leak_says_how_to_learn_where_it_began():
+    with recorded_warnings() as seen:
+        spawn(forgotten(), name="forgotten")
+        await settle()
+        collect()
+    (message,) = [str(each.message) for each in seen if issubclass(each.category, ResourceWarning)]
+    assert "spawned at unknown; routines.set_debug(True) records it" in message

@@ -12,7 +12,7 @@ CORE = [
     "spawn", "go", "yield_now", "sleep", "current", "run", "task_factory", "Routine",
     "channel", "Channel", "Sender", "Receiver", "ChannelStats",
     "Error", "ChannelClosed", "SendError", "RecvError", "SelectError", "SpawnError", "Aborted", "Timeout",
-    "Lagged", "Deadlock", "RuntimeClosed", "Runtime", "RuntimeConfig", "runtime", "dump", "set_debug",
+    "Lagged", "Deadlock", "RuntimeClosed", "Runtime", "RuntimeConfig", "RuntimeStats", "runtime", "dump", "set_debug",
 ]  # fmt: skip
 
 SURFACE = {

@@ -76,6 +76,7 @@ def two(factory=None, **options):
         ("enable_time", 1),
         ("loop_factory", "uvloop"),
         ("debug", "yes"),
+        ("detect_deadlock", 1),
     ],
 )
 def test_nonsense_is_refused_by_the_name_of_its_field(field, bad):

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from helpers import parked, settle
+from helpers import PLAIN_LOOPS, new_loop, parked, settle
 
 import routines
 from routines import Aborted, ChannelClosed, Timeout, channel, go, select, sleep, spawn
@@ -359,3 +359,28 @@ def test_a_signal_handler_that_returns_does_not_end_the_wait(threads):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert heard == ["signal"]
+
+
+@pytest.mark.parametrize("kind", PLAIN_LOOPS)
+def test_a_thread_that_ran_a_loop_before_may_block_again(kind):
+    tx, rx = channel(1)
+    outcomes = []
+
+    async def inside():
+        with pytest.raises(RuntimeError, match="event loop"):
+            tx.send_blocking("inside")
+        with pytest.raises(RuntimeError, match="event loop"):
+            rx.recv_blocking()
+
+    def work():
+        for _ in range(2):
+            tx.send_blocking("outside")
+            outcomes.append(rx.recv_blocking())
+            with asyncio.Runner(loop_factory=lambda: new_loop(kind)) as runner:
+                runner.run(inside())
+
+    thread = threading.Thread(target=work)  # a fresh one: no loop has run there yet
+    thread.start()
+    thread.join()
+    assert outcomes == ["outside", "outside"]
+    assert tx.stats().sent == 2
