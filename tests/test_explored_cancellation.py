@@ -18,7 +18,7 @@ def work(coroutine):
 
 def test_a_finally_block_runs_once_whenever_the_cancellation_comes():
     async def main():
-        channel, entered, left = routines.Channel(1), 0, 0
+        channel, entered, left = routines.Channel(3), 0, 0
 
         async def job():
             nonlocal entered, left

@@ -16,6 +16,7 @@ from routines import _select
 from routines._core import Routine, Scheduler, live_routines, scheduler_for, task_factory
 from routines._worker import end_all
 from routines.errors import Deadlock
+
 from .clock import VirtualClockLoop
 from .schedules import from_text, shrink, to_text
 from .strategies import Known, Natural, Priorities, RandomWalk, Strategy
