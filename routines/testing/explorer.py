@@ -446,9 +446,11 @@ def explore(
         ...     for routine in [routines.go(add), routines.go(add)]:
         ...         await routine
         ...     assert total == 2
-        >>> explore(main, schedules=100, seed=1)
-        Traceback (most recent call last):
-        AssertionError
+        >>> try:
+        ...     explore(main, schedules=100, seed=1)
+        ... except AssertionError as failure:
+        ...     print(failure.__notes__[-1].splitlines()[1])
+        replay: explore(main, replay='')
     """
     _check("schedules", schedules, 1)
     _check("preemptions", preemptions, 0)
