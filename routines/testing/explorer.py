@@ -23,7 +23,7 @@ from .strategies import Known, Natural, Priorities, RandomWalk, Strategy
 
 __all__ = ["Exploration", "explore"]
 
-StrategyName: TypeAlias = Literal["mixed", "random", "priorities"]
+_StrategyName: TypeAlias = Literal["mixed", "random", "priorities"]
 
 # Of the steps of a failing schedule, so many are printed.
 STEPS_SHOWN = 40
@@ -324,7 +324,7 @@ def _run(
 
 
 def _strategies(
-    seed: int, kind: StrategyName, cancellations: int, preemptions: int
+    seed: int, kind: _StrategyName, cancellations: int, preemptions: int
 ) -> Iterator[Callable[[int], Strategy]]:
     """For each schedule, what makes its strategy from how many steps one may take."""
     yield lambda length: Natural()
@@ -388,7 +388,7 @@ def explore(
     schedules: int = 1000,
     seed: int | None = None,
     *,
-    strategy: StrategyName = "mixed",
+    strategy: _StrategyName = "mixed",
     preemptions: int = 3,
     cancellations: int = 0,
     may_cancel: Callable[[Routine[Any]], object] | None = None,
