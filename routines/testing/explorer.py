@@ -10,7 +10,7 @@ import random
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from routines import _select
 from routines._core import Routine, Scheduler, live_routines, scheduler_for, task_factory
@@ -22,8 +22,6 @@ from .schedules import from_text, shrink, to_text
 from .strategies import Known, Natural, Priorities, RandomWalk, Strategy
 
 __all__ = ["Exploration", "explore"]
-
-_StrategyName: TypeAlias = Literal["mixed", "random", "priorities"]
 
 # Of the steps of a failing schedule, so many are printed.
 STEPS_SHOWN = 40
@@ -324,7 +322,7 @@ def _run(
 
 
 def _strategies(
-    seed: int, kind: _StrategyName, cancellations: int, preemptions: int
+    seed: int, kind: Literal["mixed", "random", "priorities"], cancellations: int, preemptions: int
 ) -> Iterator[Callable[[int], Strategy]]:
     """For each schedule, what makes its strategy from how many steps one may take."""
     yield lambda length: Natural()
@@ -388,7 +386,7 @@ def explore(
     schedules: int = 1000,
     seed: int | None = None,
     *,
-    strategy: _StrategyName = "mixed",
+    strategy: Literal["mixed", "random", "priorities"] = "mixed",
     preemptions: int = 3,
     cancellations: int = 0,
     may_cancel: Callable[[Routine[Any]], object] | None = None,
