@@ -77,6 +77,9 @@ cdef enum:
 # way, so a thread that resets another's count does no harm, and reading it costs a load and not a look-up.
 cdef int operations_left
 
+# How many schedulers run under a test's control: have an explorer, or a virtual clock.
+cdef int governed
+
 
 cdef class Driver:
     # Whoever is bound to an open operation: a routine, or what stands for a plain task.
@@ -220,6 +223,9 @@ cdef class Scheduler:
     cdef Traffic traffic            # over the channels that were made on this loop
     cdef public object runtime      # the Runtime that this belongs to; None: nobody has asked yet
     cdef public bint refuses_time   # configured with enable_time=False
+    cdef readonly object explorer   # who decides what is stepped next, in a test; else None
+    cdef readonly long long virtual_now     # where the virtual clock stands, nanoseconds; below zero: there is none
+    cdef int deferred               # explored drains in a row that let the loop go first
     cdef object __weakref__
 
     cdef int reserve(self) except -1
@@ -232,6 +238,13 @@ cdef class Scheduler:
     cdef int step_at_once(self, Routine routine) except -1
     cdef int drain_inside(self, Routine first, list others) except -1
     cdef int resume(self, PyObject *running, bint published, object task) except -1
+    cdef int govern(self, object explorer, long long virtual_now) except -1
+    cdef long long now(self) noexcept
+    cdef long long shown_now(self) noexcept
+    cdef int drain_explored(self, Routine first, list others) except -1
+    cdef list in_ring(self)
+    cdef object take_picked(self)
+    cdef int gives_way(self) except -1
     cdef int drain_in_context(self, Routine first) except -1
     cdef int step(self, Routine routine) except -1
     cdef int step_in_context(self, Routine routine, bint inside) except -1

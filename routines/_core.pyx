@@ -48,7 +48,7 @@ from ._foreign cimport (
     future_blocking, future_loop, leave_callback, routines_bind, routines_is_plain_future, routines_learn_futures,
 )
 from ._heap cimport TimerEntry, TimerHeap
-from ._ring cimport Ring, ring_pop, ring_push_reserved
+from ._ring cimport Ring, ring_pop, ring_push_front_reserved, ring_push_reserved
 from ._stats cimport RuntimeStats, Traffic, increment, outside
 
 
@@ -280,6 +280,8 @@ cdef enum:
     # The clock is read every so many steps: often where steps are slow, seldom where they are quick.
     CLOCK_STEPS_MAX = 64
     CLOCK_SLICE_NS = 25_000
+    # An explored drain lets the loop make so many calls first: what they wake is to be among those it picks from.
+    DEFERRED_DRAINS = 64
 
 cdef enum:
     # A loop sleeps for whole milliseconds, and the more of them are late the denser timers lie. One that is due sooner than this
@@ -301,6 +303,9 @@ if ROUTINES_TASK_IN_DICT:
 else:
     swap_current_task = asyncio.tasks._swap_current_task
 
+# How many operations a step may do; fewer than usual where somebody explores. One for the process, as `operations_left` is.
+cdef int step_budget = OPERATION_BUDGET
+
 cdef unsigned long long last_id = 0
 cdef object schedulers = weakref.WeakSet()
 cdef object Context = type(PyContext_CopyCurrent())
@@ -309,6 +314,7 @@ routines_learn_futures(asyncio.Future, asyncio.Task)
 routines_learn_tasks()
 operations_left = OPERATION_BUDGET
 debug_enabled = False
+governed = 0
 
 
 def _forget_the_parent():
@@ -329,6 +335,10 @@ cdef PyObject *yielded_now = NULL
 
 
 cdef long long monotonic() noexcept:
+    """Nanoseconds of the clock that the deadlines of this thread's loop are on: the system's, or a virtual one."""
+    cdef Scheduler scheduler
+    if governed != 0 and (scheduler := running_scheduler()) is not None and scheduler.virtual_now >= 0:
+        return scheduler.virtual_now
     return routines_monotonic()
 
 
@@ -367,11 +377,14 @@ cdef class Driver:
 cdef int give_way() except -1:
     """True where the running step has used up its operations: the operation then yields before it has done anything."""
     global operations_left
+    cdef Scheduler scheduler
     if operations_left > 0:
         operations_left -= 1
         return 0
+    scheduler = running_scheduler()
+    if governed != 0 and scheduler is not None and scheduler.explorer is not None:
+        return scheduler.gives_way()
     operations_left = OPERATION_BUDGET
-    cdef Scheduler scheduler = running_scheduler()
     if scheduler is not None:
         increment(scheduler.counters.budget_yields)
     return 1
@@ -1071,7 +1084,7 @@ def describe_wait(Routine routine, /):
     cdef double seconds = -1
     if routine.status == ROUTINE_PARKED:
         subject = (<Park>routine.waiter).subject() if routines_is_park(routine.waiter) else routine.waiter
-        seconds = max(0, routines_monotonic() - routine.parked_at) / 1e9
+        seconds = max(0, routine.scheduler.shown_now() - routine.parked_at) / 1e9
     return routine.wait_name(), subject, seconds, None if routine.spawn_site is None else routine.spawned_at()
 
 
@@ -1898,6 +1911,7 @@ cdef class Scheduler:
         self.foreign = [None] * 8       # a list that would be empty now and then gives its memory back every time
         self.inbox = []
         self.steps_to_clock = 1
+        self.virtual_now = -1
 
     def __init__(self):
         raise TypeError("a scheduler is made by the first routine on a loop")
@@ -2170,7 +2184,10 @@ cdef class Scheduler:
         cdef PyObject *running = self.running
         cdef bint published = self.published
         cdef bint holding = self.holding
-        cdef object task = current_task()
+        cdef object task
+        if self.explorer is not None and running == NULL:
+            return self.drain_explored(first, others)
+        task = current_task()
         self.draining = False
         try:
             self.drain(first, others)
@@ -2179,6 +2196,106 @@ cdef class Scheduler:
             self.holding = holding
             self.resume(running, published, task)
         return 0
+
+    # -- under a test's control, see routines.testing
+
+    def explore(self, explorer, /):
+        """Have ``explorer`` decide who is stepped next and which operations give way first; None: nobody any more."""
+        self.govern(explorer, self.virtual_now)
+
+    def set_virtual_time(self, nanoseconds, /):
+        """Have the deadlines here be on a clock that stands still until it is set again; None: on the system's."""
+        self.govern(self.explorer, -1 if nanoseconds is None else nanoseconds)
+
+    cdef int govern(self, object explorer, long long virtual_now) except -1:
+        global governed
+        cdef bint before = self.explorer is not None or self.virtual_now >= 0
+        if explorer is not self.explorer:
+            if routines_draining == <PyObject *>self:
+                raise RuntimeError("a routine cannot change who explores its own scheduler")
+            self.explorer = explorer
+            # As if it were in a drain all the time: each drain then takes the way of a nested one, and that alone looks for an
+            # explorer. So a scheduler that nobody explores pays nothing.
+            self.draining = explorer is not None
+        self.virtual_now = virtual_now
+        governed += (explorer is not None or virtual_now >= 0) - before
+        return 0
+
+    cdef long long now(self) noexcept:
+        """What its deadlines are compared with."""
+        return self.virtual_now if self.virtual_now >= 0 else routines_monotonic()
+
+    cdef long long shown_now(self) noexcept:
+        """What `clock` is read from."""
+        return self.now() if self.explorer is not None else routines_monotonic()
+
+    cdef int drain_explored(self, Routine first, list others) except -1:
+        """`drain` where somebody explores: one step of whom it picks, and then it is the loop's turn.
+
+        So whatever that step has woken, by way of the loop's callbacks too, is in the ring when the next one is picked.
+        """
+        global step_budget
+        cdef PyObject *outer = routines_draining
+        cdef object item
+        if first is not None:
+            ring_push_reserved(self.ready, first)
+        while others:
+            ring_push_reserved(self.ready, <Routine>others.pop())
+        self.thread = routines_this_thread()
+        if self.ready.used == 0:
+            return 0
+        if self.loop_ready is not None and Py_SIZE(self.loop_ready) != 0 and self.deferred < DEFERRED_DRAINS:
+            self.deferred += 1
+            return self.arm() if self.drain_handle is None else 0
+        self.deferred = 0
+        self.clock = self.shown_now()
+        self.holding = True
+        routines_draining_set(<PyObject *>self)
+        try:
+            item = self.take_picked()
+            # With none left, each operation asks whether it is to give way.
+            step_budget = 0 if self.explorer.interposes else OPERATION_BUDGET
+            if type(item) is Routine:
+                self.step(<Routine>item)
+            else:
+                reset_operations()
+                (<TaskDriver>item).fire()
+        finally:
+            step_budget = OPERATION_BUDGET
+            item = None
+            self.running = NULL
+            if self.published:
+                self.unpublish()
+            routines_draining_set(outer)
+            self.holding = False
+            if self.ready.used != 0 and self.drain_handle is None:
+                self.arm()
+        return 0
+
+    cdef list in_ring(self):
+        """Who is ready, the first to become so first."""
+        cdef Py_ssize_t place
+        return [self.ready.slots[(self.ready.head + place) & self.ready.mask] for place in range(self.ready.used)]
+
+    cdef object take_picked(self):
+        """Take out of the ring whom the explorer picks; the others keep their order."""
+        cdef list passed = []
+        cdef object picked
+        cdef Py_ssize_t place = self.explorer.pick(self.in_ring())
+        if not 0 <= place < self.ready.used:
+            raise IndexError(f"{self.explorer!r} picked number {place} of {self.ready.used} that are ready")
+        while len(passed) < place:
+            passed.append(ring_pop(self.ready))
+        picked = ring_pop(self.ready)
+        while passed:
+            ring_push_front_reserved(self.ready, passed.pop())
+        return picked
+
+    cdef int gives_way(self) except -1:
+        """Whether the explorer has an operation let others go first; it is not asked where there are none."""
+        if self.ready.used == 0 and (self.loop_ready is None or Py_SIZE(self.loop_ready) == 0):
+            return 0
+        return bool(self.explorer.gives_way(None if self.running == NULL else <object>self.running, self.in_ring()))
 
     cdef int resume(self, PyObject *running, bint published, object task) except -1:
         """What ran before goes on."""
@@ -2384,9 +2501,9 @@ cdef class Scheduler:
             self.timer_handle = None
         if first is None:
             return 0
-        delay = first.deadline - routines_monotonic()
+        delay = first.deadline - self.now()
         self.timer_deadline = first.deadline
-        if delay < TIMER_POLL_NS:
+        if delay < TIMER_POLL_NS and (delay <= 0 or self.virtual_now < 0):
             self.timer_handle = self.call_soon(self._timers_due)
         else:
             self.timer_handle = self.loop.call_later(delay * 1e-9, self._timers_due)
@@ -2394,14 +2511,23 @@ cdef class Scheduler:
 
     def _timers_due(self):
         self.timer_handle = None
+        if 0 <= self.virtual_now < self.timer_deadline:
+            self.virtual_now = self.timer_deadline      # the loop's own time, a float, is rounded
         self.fire_timers()
         self.drain(None, None)
 
     cdef int fire_timers(self) except -1:
-        cdef long long now = routines_monotonic()
+        cdef long long now = self.now()
         cdef object target
+        cdef TimerEntry next_one
         try:
             while True:
+                if self.explorer is not None and self.ready.used != 0:
+                    next_one = self.timers.earliest()
+                    if next_one is not None and next_one.deadline <= now and self.explorer.choose(2):
+                        # One of those that are ready is stepped before the next one fires.
+                        self.deferred = DEFERRED_DRAINS
+                        break
                 target = self.timers.take_due(now)
                 if target is None:
                     break
@@ -2482,7 +2608,7 @@ cdef inline void set_operations(int operations) noexcept:
 
 
 cdef inline void reset_operations() noexcept:
-    set_operations(OPERATION_BUDGET)
+    set_operations(step_budget)
 
 
 cdef object prepare_throw(Routine routine):

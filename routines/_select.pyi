@@ -131,6 +131,8 @@ class Selector:
 
 # Not for users; here because stubtest asks for every name of the module.
 
+def let_explorer_choose(enabled: bool, /) -> None: ...
+
 @final
 class SelectDriver(Driver): ...
 

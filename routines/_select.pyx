@@ -158,9 +158,39 @@ cdef inline unsigned long long next_random() noexcept:
     return (random_state * <unsigned long long>0x2545F4914F6CDD1D) >> 32
 
 
-cdef inline Py_ssize_t below(Py_ssize_t bound) noexcept:
+cdef inline Py_ssize_t below(Py_ssize_t bound) except? -1:
     """Uniform in 0 … bound - 1, for bounds far below 2**32 (Lemire's multiplication; the bias is under bound / 2**32)."""
+    if random_state == 0:       # a state that the generator never comes to
+        return explored_below(bound)
     return <Py_ssize_t>((next_random() * <unsigned long long>bound) >> 32)
+
+
+cdef unsigned long long state_unexplored = 0
+
+
+cdef Py_ssize_t explored_below(Py_ssize_t bound) except? -1:
+    """The explorer's choice; its 0 is the first case that is ready, which the reservoir keeps where it is not told 0."""
+    global random_state, state_unexplored
+    cdef Scheduler scheduler = running_scheduler()
+    cdef Py_ssize_t choice
+    if scheduler is not None and scheduler.explorer is not None:
+        return bound - 1 - <Py_ssize_t>scheduler.explorer.choose(bound)
+    # Another thread's loop, which nobody explores.
+    random_state = state_unexplored
+    choice = <Py_ssize_t>((next_random() * <unsigned long long>bound) >> 32)
+    state_unexplored = random_state
+    random_state = 0
+    return choice
+
+
+def let_explorer_choose(enabled, /):
+    """For tests: whether the explorer of a scheduler, where it has one, chooses among the ready cases."""
+    global random_state, state_unexplored
+    if enabled and random_state != 0:
+        state_unexplored = random_state
+        random_state = 0
+    elif not enabled and random_state == 0:
+        random_state = state_unexplored
 
 
 def _seed_select(seed, /):

@@ -431,7 +431,11 @@ def run(
                 result: R = runner.run(coroutine)
             return result
         finally:
-            close_quietly(coroutine)
+            if (
+                not inspect.iscoroutine(coroutine)
+                or inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+            ):
+                close_quietly(coroutine)  # one that runs is cancelled and awaited, as the others are
             here._closed = True
             if settings.worker_threads > 1:
                 # Together, as what ends on one worker may need another for it.

@@ -328,3 +328,24 @@ def test_the_interpreter_exits_without_a_crash(how):
 def test_everything_the_package_names_can_be_imported():
     for name in routines.__all__:
         assert getattr(routines, name) is not None
+
+
+def test_main_is_cancelled_and_awaited_where_another_routine_exits():
+    ended = []
+
+    tx, rx = routines.channel()
+
+    async def waits():
+        async def leave():
+            raise SystemExit(3)
+
+        routines.go(leave)
+        try:
+            await rx.recv()
+        finally:
+            await routines.yield_now()
+            ended.append("main")
+
+    with pytest.raises(SystemExit):
+        routines.run(waits)
+    assert ended == ["main"]
