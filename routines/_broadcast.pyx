@@ -1,16 +1,16 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic, always_allow_keywords=False
 """Channels with another way from the senders to the receivers: broadcast, watch and oneshot.
 
-The ends are those of `_channel`, and so are all operations on them, select included. The senders share one `ChannelState`, each
-receiver has one of its own, and a `Relay` stands in between: it registers with the senders' state like a selector that watches it,
-so every send offers its value to `Relay.accept`; it registers with a receiver's state like a selector that sends, so every receive
-that finds nothing else asks `MemberWatch.give_value`. Nothing here is on the way of an ordinary channel.
+The ends are those of `_channel`, and so are all operations on them, select included. The senders share one `ChannelState`,
+each receiver has one of its own, and a `Relay` stands in between: it registers with the senders' state like a selector that
+watches it, so every send offers its value to `Relay.accept`; it registers with a receiver's state like a selector that sends, so
+every receive that finds nothing else asks `MemberWatch.give_value`. Nothing here is on the way of an ordinary channel.
 
-A broadcast keeps its values once, in the buffer of the senders' state, which it treats as a ring with numbered slots: `first` is the
-number of the oldest value, ``first + channel.used`` that of the next one sent. A subscriber is a position in it. For every number
-from the oldest to the next, `counts` knows how many subscribers stand there; a value goes when nobody stands at it or before it. That
-makes taking, subscribing and a lossy overwrite O(1): those that stood at the overwritten value are counted at the next one, and
-learn from their own position, which is behind `first` by as many as they have missed.
+A broadcast keeps its values once, in the buffer of the senders' state, which it treats as a ring with numbered slots: `first` is
+the number of the oldest value, ``first + channel.used`` that of the next one sent. A subscriber is a position in it. For every
+number from the oldest to the next, `counts` knows how many subscribers stand there; a value goes when nobody stands at it or
+before it. That makes taking, subscribing and a lossy overwrite O(1): those that stood at the overwritten value are counted at the
+next one, and learn from their own position, which is behind `first` by as many as they have missed.
 
 Invariants, whenever no function of this file runs:
 
@@ -18,12 +18,12 @@ Invariants, whenever no function of this file runs:
 - the sum of the counts is the number of members; the count at `first` is not zero unless the buffer is empty;
 - once the senders' state is closed, a receiver's state is closed as soon as it is drained.
 
-Handing out wakes routines, which may let other threads run, who may send, receive, subscribe and leave. So it goes over a list made
-beforehand and asks each member anew what it lacks; whatever another thread does meanwhile, it has handed out itself.
+Handing out wakes routines, which may let other threads run, who may send, receive, subscribe and leave. So it goes over a list
+made beforehand and asks each member anew what it lacks; whatever another thread does meanwhile, it has handed out itself.
 
-Tried and dropped: a copy of each value per subscriber (memory, and a push and a pop more for each), a linked list of values (slower
-by the allocation, and long chains overflow the C stack), a cell per value with a count of those who still need it, as tokio has
-(a subscriber that leaves has to walk all it has not taken).
+Thought of and dropped: a copy of each value per subscriber (memory, and a push and a pop more for each), a linked list of values
+(an allocation for each, and long chains overflow the C stack), a count per value of those who still need it, as tokio has (a
+subscriber that leaves has to walk all it has not taken).
 """
 
 cimport cython
@@ -40,9 +40,6 @@ from ._channel cimport (
     Watch,
     close_state,
     closed_error,
-    count,
-    describe,
-    new_receiver,
     new_sender,
     new_state,
     refill,
@@ -364,7 +361,8 @@ cdef class Relay(Feed):
 
     def __repr__(self):
         cdef ChannelStats stats = self.stats()
-        text = f"<{type(self).__name__} #{self.id} {stats.buffered} buffered, senders={stats.senders}, receivers={stats.receivers}"
+        text = f"<{type(self).__name__} #{self.id} {stats.buffered} buffered"
+        text += f", senders={stats.senders}, receivers={stats.receivers}"
         if stats.waiting_senders:
             text += f", {stats.waiting_senders} waiting to send"
         if stats.waiting_receivers:
@@ -587,7 +585,7 @@ def broadcast(capacity, *, lossless=False):
     cdef BroadcastSender sender = BroadcastSender.__new__(BroadcastSender)
     cdef ChannelState state = new_state(capacity)
     if state.capacity == 0:
-        raise ValueError("capacity of a broadcast must be at least 1, or math.inf (unbounded), not 0: values wait there for all subscribers")
+        raise ValueError("capacity of a broadcast must be at least 1, or math.inf (unbounded), not 0: values wait there for all")
     relay.lossless = lossless
     relay.counts = bytearray(2 * sizeof(long long))
     relay.counts_mask = 1
@@ -688,11 +686,12 @@ cdef class WatchSender(Sender):
 @cython.final
 @cython.no_gc_clear
 cdef class WatchReceiver(Receiver):
-    """The receiving end of a watch channel, made by `watch`, `WatchSender.subscribe` or `clone`: a `Receiver` of the newest value.
+    """The receiving end of a watch channel, made by `watch`, `WatchSender.subscribe` or `clone`: a `Receiver` of the newest
+    value.
 
     Receiving waits for a value that was not received through this handle yet, and returns the newest; what came in between is
-    skipped. So ``async for`` follows the changes, as fast as its body is. A closed channel still gives its last value, where that was not
-    received yet, and then is closed. In a select the value is the one that was newest when the case was chosen.
+    skipped. So ``async for`` follows the changes, as fast as its body is. A closed channel still gives its last value, where that
+    was not received yet, and then is closed. In a select the value is the one that was newest when the case was chosen.
     """
 
     def __init__(self):
@@ -731,7 +730,8 @@ cdef class WatchReceiver(Receiver):
 def watch(initial, /):
     """A channel of one value that changes: receivers get the newest, and skip those they were too slow for.
 
-    Sending never waits. It closes for receivers when its last sender is closed or gone, and for senders when its last receiver is.
+    Sending never waits. It closes for receivers when its last sender is closed or gone, and for senders when its last
+    receiver is.
 
     Args:
         initial: the value until another one is sent; to the first receiver it is no change.

@@ -29,7 +29,7 @@ cdef class ChannelPark(Park):
     cdef ChannelState channel
     cdef End end                        # keeps the end open while the operation is under way; None when it is idle
     cdef object value                   # to give, or received
-    cdef bint failed                    # settled because the channel was closed; or, where a receive has a value, so many were missed
+    cdef bint failed                    # settled as the channel was closed; a receive with a value: it has missed so many
     cdef bint many                      # a parked sender with more than one value to give
 
     cdef object next_value(self)
@@ -109,10 +109,7 @@ cdef int put_back(ChannelState channel, object value) except -1
 cdef object closed_error(ChannelState channel, End end, str operation)
 cdef object view_of(ChannelState state)
 cdef ChannelState new_state(object capacity)
-cdef Receiver new_receiver(ChannelState state)
 cdef Sender new_sender(ChannelState state)
-cdef ChannelStats count(ChannelState state)
-cdef str describe(ChannelState state)
 cdef int close_state(ChannelState channel, object cause) except -1
 cdef int refill(ChannelState channel) except -1
 cdef int feed_value(ChannelState channel, object value) except -1

@@ -257,6 +257,11 @@ cdef int put_back(ChannelState channel, object value) except -1:
     return 0
 
 
+def give_back(End end, value, /):
+    """Not for users: a value that was received through this end and not used is the first to be received again."""
+    put_back(end.state, value)
+
+
 cdef int close_state(ChannelState channel, object cause) except -1:
     """Close for senders and, once drained, for receivers. Everybody is detached and settled before anybody is woken."""
     cdef list settled

@@ -2,6 +2,7 @@
 """Broadcast, watch, oneshot and stages as users write them; checked, not run."""
 
 import math
+from collections.abc import AsyncIterator
 from typing import assert_type
 
 from routines import (
@@ -14,6 +15,7 @@ from routines import (
     broadcast,
     oneshot,
     select,
+    stages,
     watch,
 )
 
@@ -54,3 +56,21 @@ async def replying() -> None:
     ends: tuple[Sender[bytes], Receiver[bytes]] = oneshot()
     await ends[0].send(b"")
     assert_type(await ends[1].recv(), bytes)
+
+
+async def staging(numbers: Receiver[int], texts: Subscription[str], tx: Sender[int]) -> None:
+    async def halve(number: int) -> float:
+        return number / 2
+
+    async def count() -> AsyncIterator[bytes]:
+        yield b""
+
+    assert_type(stages.merge(numbers, numbers), Receiver[int])
+    assert_type(stages.map(halve, numbers, workers=3), Receiver[float])
+    assert_type(stages.map(len, texts, ordered=False), Receiver[int])
+    assert_type(stages.filter(lambda text: len(text) > 3, texts), Receiver[str])
+    assert_type(stages.batch(texts, 10, within=0.5), Receiver[list[str]])
+    assert_type(stages.throttle(numbers, 100, per=60), Receiver[int])
+    assert_type(stages.pipe(count(), capacity=3), Receiver[bytes])
+    assert_type(await stages.into(numbers, tx), int)
+    assert_type(await stages.collect(texts), list[str])
