@@ -293,3 +293,17 @@ async def test_wakes_of_other_threads_are_ready_until_the_loop_has_them():
     assert runtime().stats().ready == 1
     assert await waiting == 1
     await until(lambda: runtime().stats().ready == 0)
+
+
+async def test_a_broadcast_counts_each_sending_and_each_delivery_once():
+    before = routines.runtime().stats()
+    tx, first = routines.broadcast(4)
+    second = first.clone()
+    for value in range(3):
+        await tx.send(value)
+    for subscription in (first, second):
+        for value in range(3):
+            assert await subscription.recv() == value
+    after = routines.runtime().stats()
+    assert (after.sends - before.sends, after.receives - before.receives) == (3, 6)
+    assert after.channels - before.channels == 1
