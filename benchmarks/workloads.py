@@ -18,6 +18,9 @@ BURST = 1_280
 SLEEPERS = 10_000
 """Sleepers at once."""
 
+MEMBERS = 1_000
+"""Routines of one group."""
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -95,6 +98,11 @@ WORKLOADS = (
     Workload("selector_2", "Selector over 2", "turn", MESSAGES),
     Workload("selector_1000", "Selector over 1,000", "turn", MESSAGES),
     Workload("timeout_unused", "timeout that is not needed", "timeout", MESSAGES),
+    Workload("mutex", "mutex that is free", "lock", MESSAGES),
+    Workload("mutex_contended", "mutex, 10 contend", "lock", MESSAGES),
+    Workload("wait_group", "wait group of 1,000", "routine", MEMBERS),
+    Workload("wait_group_by_hand", "the same, add and done", "routine", MEMBERS),
+    Workload("group_all", "group of 1,000", "routine", MEMBERS),
     Workload("sleepers_wall", "10,000 sleepers of 10 ms, time in all", "sleeper", SLEEPERS),
     Workload("sleepers_late", "the same, lateness at p50", "sleeper", SLEEPERS),
     Workload("create_tasks", "100,000 tasks", "task", 100_000),
@@ -139,6 +147,11 @@ BARS = (
     Bar("selector_1000", "routines", 1.5, rival_workload="selector_2"),
     Bar("selector_1000", "go1", 0.05),
     Bar("timeout_unused", "asyncio", 0.15),
+    Bar("mutex", "asyncio", 0.5),
+    Bar("mutex_contended", "asyncio", 0.2),
+    Bar("wait_group", "go1", 1.5),
+    Bar("wait_group_by_hand", "go1", 1.5),
+    Bar("group_all", "asyncio", 0.3),
     Bar("sleepers_wall", "go1", 2.0),
     Bar("sleepers_wall", "asyncio", 1 / 3),
     Bar("sleepers_late", "go1", 2.0),
