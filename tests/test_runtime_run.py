@@ -349,3 +349,22 @@ def test_main_is_cancelled_and_awaited_where_another_routine_exits():
     with pytest.raises(SystemExit):
         routines.run(waits)
     assert ended == ["main"]
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_main_is_cancelled_and_awaited_where_another_routine_interrupts_the_loop(kind):
+    seen = []
+
+    async def interrupt():
+        raise kind
+
+    async def main():
+        spawn(interrupt())
+        try:
+            await sleep(60)
+        except asyncio.CancelledError:
+            await sleep(0)
+            seen.append("cancelled")
+            raise
+
+    with pytest.raises(kind):
+        run(main)
+    assert seen == ["cancelled"]
