@@ -243,7 +243,7 @@ cdef int make_room(ChannelState channel) except -1:
 
 cdef int put_back(ChannelState channel, object value) except -1:
     """A received value that nobody will fetch: to the next receiver, or before the first of the buffer."""
-    if ring_is_full(channel):
+    while ring_is_full(channel):
         channel.reserve(channel.used + 1)
     channel.received -= 1
     if channel.receivers.first is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import math
 import time
 
 import pytest
@@ -126,6 +127,17 @@ async def test_a_very_long_sleep_can_be_asked_for():
         assert not sleeping.done()
         sleeping.cancel()
         await asyncio.wait([sleeping])
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300, 2.0**62, 9.3e9, datetime.timedelta.max])
+async def test_a_sleep_for_ever_outlasts_the_timers_that_fire_meanwhile(start, seconds):
+    sleeping = start(nap(seconds))
+    await settle()
+    await sleep(0.001)
+    await settle()
+    assert not sleeping.done()
+    sleeping.cancel()
+    assert isinstance(await outcome(sleeping), asyncio.CancelledError)
 
 
 async def test_a_sleep_after_the_thread_was_busy_is_not_short(start):
