@@ -305,7 +305,8 @@ def test_a_value_goes_back_into_a_buffer_that_a_collection_fills_meanwhile():
             if len(rx) & (len(rx) - 1) == 0:
                 break
 
-    made = [[] for _ in range(1000)]  # else a list comes from those that the interpreter keeps, and begins none
+    # Else a list comes from those that the interpreter keeps, and begins no collection.
+    made = [[] for _ in range(1000)]
     threshold = gc.get_threshold()
     gc.callbacks.append(fill)
     gc.set_threshold(1)
