@@ -170,7 +170,7 @@ cdef extern from *:
             Py_DECREF(result);
             return NULL;
         }
-    #if PY_VERSION_HEX >= 0x030C0000
+    #if PY_VERSION_HEX >= 0x030C0000 && ROUTINES_KEEPS_SPARES
         if (PyLong_CheckExact(result) || PyFloat_CheckExact(result) || PyBool_Check(result)) {
             /* One exception serves again and again while nobody else holds it. It keeps its value until the next time, so
                only values that own nothing travel in it: a user's object must not outlive its last use. */
@@ -1909,7 +1909,7 @@ cdef class Scheduler:
     cdef int arm(self) except -1:
         """Have the loop call the drain."""
         try:
-            if routines_draining == NULL and get_running_loop() is not self.loop:
+            if routines_draining != <PyObject *>self and get_running_loop() is not self.loop:
                 # It does not run, or another thread has taken it over, which may be asleep over its selector.
                 self.drain_handle = self.loop.call_soon_threadsafe(self._drain)
             else:
@@ -2499,7 +2499,7 @@ cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObj
         result[0] = NULL
         raise RuntimeError("cannot reuse already awaited yield_now(); call it for each await")
     operation.finished = True
-    if spare_yields < SPARE_YIELDS:
+    if ROUTINES_KEEPS_SPARES and spare_yields < SPARE_YIELDS:
         operation.spare = spare_yield
         spare_yield = operation
         spare_yields += 1

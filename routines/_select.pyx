@@ -55,6 +55,7 @@ from ._core cimport (
     PARK_OPEN,
     PYGEN_ERROR,
     PYGEN_RETURN,
+    ROUTINES_KEEPS_SPARES,
     WAIT_SELECT,
     Driver,
     Park,
@@ -864,7 +865,7 @@ cdef class Select(Park):
             # Dropping them may run anybody's code, which finds this select done, and not yet among the spare ones.
             vacate(sources)
             self.idle_sources = sources
-        if spare_count < SPARE_SELECTS:
+        if ROUTINES_KEEPS_SPARES and spare_count < SPARE_SELECTS:
             self.next = spare_select
             spare_select = self
             spare_count += 1
