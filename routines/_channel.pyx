@@ -366,7 +366,7 @@ cdef int make_room(ChannelState channel) except -1:
 
 cdef int put_back(ChannelState channel, object value) except -1:
     """A received value that nobody will fetch: to the next receiver, or before the first of the buffer."""
-    if ring_is_full(channel):
+    while ring_is_full(channel):
         channel.reserve(channel.used + 1)
     uncount_received(channel)
     if channel.receivers.first is not None:
@@ -542,6 +542,7 @@ cdef inline void retire_send(SendPark park) noexcept:
 
 
 cdef PySendResult send_send(SendPark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    result[0] = NULL    # what it is on an error
     if park.state == PARK_NEW:
         return begin_send(park, park.channel, result)
     if park.state != PARK_COMPLETE:
@@ -701,6 +702,7 @@ cdef list take_batch(ChannelState channel, Py_ssize_t at_most):
 
 
 cdef PySendResult receive_send(ReceivePark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
+    result[0] = NULL    # what it is on an error
     if park.state == PARK_NEW:
         return begin_receive(park, park.channel, result)
     if park.state != PARK_COMPLETE:
@@ -911,6 +913,7 @@ cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject
     cdef ChannelState channel = park.channel
     cdef Py_ssize_t given
     cdef object outcome
+    result[0] = NULL    # what it is on an error
     if park.state == PARK_COMPLETE:
         if park.failed:
             return fail_send_many(park)

@@ -52,6 +52,19 @@ cdef extern from "Python.h":
         PYGEN_NEXT
 
 
+cdef extern from *:
+    """
+    /* Without the GIL nothing may be kept for whoever comes next on any thread: taking it and seeing that nobody else has it
+       would have to be one step. */
+    #ifdef Py_GIL_DISABLED
+    #  define ROUTINES_KEEPS_SPARES 0
+    #else
+    #  define ROUTINES_KEEPS_SPARES 1
+    #endif
+    """
+    const bint ROUTINES_KEEPS_SPARES
+
+
 cdef enum:
     # How an operation goes on from its first await; only forwards.
     PARK_NEW = 0        # made, not awaited; nothing has happened

@@ -150,7 +150,7 @@ cdef extern from *:
             Py_DECREF(result);
             return NULL;
         }
-    #if PY_VERSION_HEX >= 0x030C0000
+    #if PY_VERSION_HEX >= 0x030C0000 && ROUTINES_KEEPS_SPARES
         if (PyLong_CheckExact(result) || PyFloat_CheckExact(result) || PyBool_Check(result)) {
             /* One exception serves again and again while nobody else holds it. It keeps its value until the next time, so
                only values that own nothing travel in it: a user's object must not outlive its last use. */
@@ -380,8 +380,8 @@ cdef long long duration(object value, str what) except -1:
         raise TypeError(f"{what} must be seconds as a number, or a timedelta, not {value!r}")
     if not seconds >= 0:
         raise ValueError(f"{what} must not be negative or NaN, but is {value!r}")
-    if seconds >= 9.0e9:
-        return 0x7fffffffffffffff - routines_monotonic()    # nearly three hundred years: as good as never
+    if seconds >= 4.6e9:
+        return 0x3fffffffffffffff   # a hundred and forty-six years, as good as never: with the clock added it still fits
     return <long long>(seconds * 1e9)
 
 
@@ -416,6 +416,7 @@ cdef int give_way() except -1:
 cdef PySendResult park_send(Park park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
     """``am_send`` of an operation: its first step starts it, a later one fetches what came of it."""
     cdef object outcome
+    result[0] = NULL    # what it is on an error
     if park.state == PARK_NEW:
         if give_way():
             Py_INCREF(None)
@@ -601,7 +602,6 @@ cdef class Park:
         """Unbind the plain task that left ``function``; how many were unbound."""
         cdef Driver driver = self.driver
         if type(driver) is TaskDriver and (<TaskDriver>driver).function == function:
-            (<TaskDriver>driver).unbind()
             self.driver = None
             return 1
         return 0
@@ -698,12 +698,9 @@ cdef TaskDriver bind_task(Park park, object function, object context):
     driver.scheduler = scheduler
     driver.function = function
     driver.run_context = context if context is not None else PyContext_CopyCurrent()
+    driver.counted = True
     scheduler.bound_tasks += 1
-    try:
-        scheduler.reserve()
-    except BaseException:
-        scheduler.bound_tasks -= 1
-        raise
+    scheduler.reserve()
     return driver
 
 
@@ -719,17 +716,24 @@ cdef class TaskDriver(Driver):
     cdef object function            # the task's wake-up
     cdef object run_context
     cdef bint cancelled
+    cdef bint counted               # among scheduler.bound_tasks, so the ring has room for it
     cdef tuple cancel_arguments
 
     cdef int wake(self, Park park) except -1:
         return self.scheduler.make_ready(self)
 
-    cdef int unbind(self) except -1:
-        self.scheduler.bound_tasks -= 1
-        return 0
+    def __del__(self):
+        # The collector is about to clear the task that nothing could wake; but the channel that goes with it closes meanwhile,
+        # and wakes whoever waits. What has been cleared may not run.
+        self.function = None
+
+    def __dealloc__(self):
+        if self.counted:
+            self.scheduler.bound_tasks -= 1
 
     cdef int fire(self) except -1:
         cdef object function = self.function
+        self.counted = False
         self.scheduler.bound_tasks -= 1
         self.function = None
         if function is None:
@@ -1512,6 +1516,10 @@ Raises:
         return self.outcome[0] if self.status == ROUTINE_FAILED else None
 
     @property
+    def _result(self):
+        return self.outcome if self.status == ROUTINE_RETURNED else None
+
+    @property
     def _cancel_message(self):
         return self.cancel_message
 
@@ -2053,7 +2061,11 @@ cdef class Scheduler:
     cdef int arm(self) except -1:
         """Have the loop call the drain."""
         try:
-            self.drain_handle = self.call_soon(self._drain)
+            if routines_draining != <PyObject *>self and get_running_loop() is not self.loop:
+                # It does not run, or another thread has taken it over, which may be asleep over its selector.
+                self.drain_handle = self.loop.call_soon_threadsafe(self._drain)
+            else:
+                self.drain_handle = self.call_soon(self._drain)
         except BaseException:
             if self.loop.is_closed():
                 # Nobody will ever step here again. What is in the ring keeps what it was given until it is collected.
@@ -2776,6 +2788,7 @@ cdef class YieldOperation:
 
 cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
     global spare_yield, spare_yields, yielded_now
+    result[0] = NULL    # what it is on an error
     Py_INCREF(None)
     result[0] = <PyObject *>None
     if not operation.yielded:
@@ -2787,7 +2800,7 @@ cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObj
         result[0] = NULL
         raise RuntimeError("cannot reuse already awaited yield_now(); call it for each await")
     operation.finished = True
-    if spare_yields < SPARE_YIELDS:
+    if ROUTINES_KEEPS_SPARES and spare_yields < SPARE_YIELDS:
         operation.spare = spare_yield
         spare_yield = operation
         spare_yields += 1

@@ -55,6 +55,7 @@ from ._core cimport (
     PARK_OPEN,
     PYGEN_ERROR,
     PYGEN_RETURN,
+    ROUTINES_KEEPS_SPARES,
     WAIT_SELECT,
     Driver,
     Park,
@@ -363,6 +364,20 @@ cdef class SelectDriver(Driver):
         return select.claim(<CaseNode>park)
 
 
+cdef int cancel_waiter(object task) except -1:
+    """End a task that waited for an event; another thread may have served the select, or dropped the selector."""
+    cdef object loop = task.get_loop()
+    if asyncio._get_running_loop() is loop:
+        task.cancel()
+        return 0
+    try:
+        loop.call_soon_threadsafe(task.cancel)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+    return 0
+
+
 @cython.final
 cdef class CaseNode(ChannelPark):
     """A case of a parked select, linked into what it waits on.
@@ -395,7 +410,7 @@ cdef class CaseNode(ChannelPark):
         cdef ForeignCase foreign = <ForeignCase>self.source
         if self.task is not None:
             self.task.remove_done_callback(self._foreign_done)
-            self.task.cancel()
+            cancel_waiter(self.task)
             self.task = None
         else:
             foreign.future.remove_done_callback(self._foreign_done)
@@ -881,7 +896,7 @@ cdef class Select(Park):
             # Dropping them may run anybody's code, which finds this select done, and not yet among the spare ones.
             vacate(sources)
             self.idle_sources = sources
-        if spare_count < SPARE_SELECTS:
+        if ROUTINES_KEEPS_SPARES and spare_count < SPARE_SELECTS:
             self.next = spare_select
             spare_select = self
             spare_count += 1
@@ -1086,6 +1101,7 @@ cdef PySendResult select_send(Select park, PyObject *argument, PyObject **result
     cdef object value
     cdef object source
     cdef Py_ssize_t index
+    result[0] = NULL    # what it is on an error
     if park.state == PARK_NEW and operations_left > 0 and park.sources is not None and park.building is None:
         index = park.pick()
         if index >= 0:
@@ -1223,7 +1239,7 @@ cdef class SelectorWatch(Watch):
         elif self.kind == CASE_FOREIGN:
             if self.task is not None:
                 self.task.remove_done_callback(self._foreign_done)
-                self.task.cancel()
+                cancel_waiter(self.task)
                 self.task = None
             elif (<ForeignCase>self.source).future is not None:
                 (<ForeignCase>self.source).future.remove_done_callback(self._foreign_done)
@@ -1237,12 +1253,20 @@ cdef class SelectorWatch(Watch):
 
     cdef int became_ready(self) except -1:
         cdef NextPark park = self.hub.park
+        cdef bint done = False
         if not self.queued:
             self.queued = True
             self.hub.ready.append(self)
-        if park is not None and self.perform_into(park):
+        if park is not None:
+            # While it is done nobody is to see this selector wait: not another of its cases either, which it would meet.
             self.hub.park = None
-            settle_park(park)
+            try:
+                done = self.perform_into(park)
+            finally:
+                if not done:
+                    self.hub.park = park
+            if done:
+                settle_park(park)
         return 0
 
     cdef int take_value(self, object value) except -1:

@@ -175,6 +175,7 @@ cdef inline void consume_operation() noexcept:
 
 cdef PySendResult acquire_send(AcquirePark park, PyObject *argument, PyObject **result) except PYGEN_ERROR:
     cdef Permits permits = park.permits
+    result[0] = NULL    # what it is on an error
     if park.state == PARK_NEW:
         if permits is None:
             park.release()

@@ -21,6 +21,7 @@ from ._core cimport (
     PARK_OPEN,
     PYGEN_ERROR,
     PYGEN_RETURN,
+    ROUTINES_KEEPS_SPARES,
     WAIT_SLEEP,
     Park,
     PySendResult,
@@ -303,6 +304,7 @@ cdef class Immediate:
 
 cdef PySendResult immediate_send(Immediate operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
     cdef object value = operation.value
+    result[0] = NULL    # what it is on an error
     operation.value = None
     Py_INCREF(value)
     result[0] = <PyObject *>value
@@ -320,7 +322,7 @@ cdef Immediate nothing():
 
 cdef inline Immediate immediate(object value):
     cdef Immediate operation = spare_immediate
-    if Py_REFCNT(<PyObject *>operation) != 2:   # the variables'; more: it is being awaited
+    if not ROUTINES_KEEPS_SPARES or Py_REFCNT(<PyObject *>operation) != 2:   # the variables'; more: it is being awaited
         operation = Immediate.__new__(Immediate)
     operation.value = value
     return operation
@@ -432,7 +434,8 @@ Example:
         self.task = None
         self.scheduler = None
         if not self.is_expired:
-            spare_timeout = self
+            if ROUTINES_KEEPS_SPARES:
+                spare_timeout = self
             return NOTHING
         if task.uncancel() <= self.cancelling and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise Timeout(f"the block was not done within {self.nanoseconds / 1e9:g} s") from error

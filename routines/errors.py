@@ -49,6 +49,10 @@ class _ChannelError(Error):
             return message
         return message.replace("{channel}", repr(self.channel))
 
+    def __repr__(self) -> str:
+        # What logs, and the repr of a task that failed, show.
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         # A channel belongs to one process: what travels is the text.
         return type(self), (str(self),)
@@ -68,6 +72,9 @@ class ChannelClosed(_ChannelError):
     def __init__(self, message: str = "", *, channel: Any = None, sent: int | None = None) -> None:
         super().__init__(message, channel=channel)
         self.sent = sent
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self),), {"sent": self.sent}
 
 
 class SendError(_ChannelError):

@@ -1,6 +1,9 @@
 """The commit rule in detail: what a cancellation that comes too late does, and who gets a value nobody can take."""
 
 import asyncio
+import gc
+import itertools
+import math
 
 import pytest
 from helpers import outcome, parked, settle, until
@@ -282,6 +285,37 @@ def test_a_hand_driven_send_completes():
     assert rx.try_recv() == "value"
     with pytest.raises(StopIteration):
         step(coroutine)
+
+
+def test_a_value_goes_back_into_a_buffer_that_a_collection_fills_meanwhile():
+    tx, rx = channel(math.inf)
+    coroutine = receive(rx)
+    step(coroutine)
+    tx.try_send(0)
+    sent = itertools.count(1)
+    tx.try_send(next(sent))
+
+    def fill(phase, _details):
+        if phase == "stop":
+            made.append([{} for _ in range(5)])  # so that the next object made begins a collection again
+            return
+        while len(rx) < 2**9:
+            # To the brim: the memory doubles.
+            tx.try_send(next(sent))
+            if len(rx) & (len(rx) - 1) == 0:
+                break
+
+    # Else a list comes from those that the interpreter keeps, and begins no collection.
+    made = [[] for _ in range(1000)]
+    threshold = gc.get_threshold()
+    gc.callbacks.append(fill)
+    gc.set_threshold(1)
+    try:
+        coroutine.close()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(fill)
+    assert [rx.try_recv() for _ in range(len(rx))] == list(range(next(sent)))
 
 
 def test_a_hand_driven_operation_resumed_too_early_is_not_complete():

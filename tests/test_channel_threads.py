@@ -3,6 +3,7 @@
 import asyncio
 import math
 import sys
+import sysconfig
 import threading
 import time
 
@@ -87,7 +88,16 @@ async def test_try_recv_from_a_thread_wakes_a_waiting_sender_promptly(start):
     assert thread.join() == "to a thread"
 
 
-@pytest.mark.parametrize("what", ["close", "drop"])
+# There an object that another thread lets go of is freed by the thread that made it, when that runs again: ours is asleep.
+DROP = pytest.param(
+    "drop",
+    marks=pytest.mark.skipif(
+        bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="not at once on free-threaded builds"
+    ),
+)
+
+
+@pytest.mark.parametrize("what", ["close", DROP])
 async def test_closing_from_a_thread_wakes_everybody_promptly(what, start):
     tx, rx = channel()
     waiting = [start(receive(rx)) for _ in range(5)]

@@ -417,6 +417,18 @@ async def test_a_forgotten_plain_task_parked_for_ever_is_asyncios_to_report(repo
     reports.clear()
 
 
+async def test_a_forgotten_plain_task_is_not_woken_by_what_goes_with_it(reports):
+    tx, rx = channel()
+    task = asyncio.Task(rx.recv(), loop=asyncio.get_running_loop())
+    task.add_done_callback(lambda _, sender=tx: sender)
+    await parked(rx, receivers=1)
+    collect()  # now the collector comes to the task before its operation
+    del task, tx, rx
+    collect()  # the task is cleared, then the sender goes: that closes the channel, on which the operation still waits
+    await settle()
+    assert "destroyed but it is pending" in reports.pop()["message"]
+
+
 async def test_a_held_handle_keeps_a_leaked_routine_parked():
     leak.ended = []
     routine = spawn(leak("recv"))

@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime
+import itertools
+import math
 import time
 
 import pytest
@@ -29,14 +31,22 @@ async def test_sleep_returns_none():
 
 async def test_sleepers_wake_in_the_order_of_their_deadlines(start):
     order = []
+    began = {}
 
     async def wake_up(seconds):
+        began[seconds] = time.monotonic()
         await sleep(seconds)
         order.append(seconds)
 
     durations = [0.03, 0.01, 0.02, 0.0]
-    await asyncio.gather(*(start(wake_up(seconds)) for seconds in durations))
-    assert order == sorted(durations)
+    sleepers = [start(wake_up(seconds)) for seconds in durations]
+    await until(lambda: len(began) == len(durations))
+    all_asleep = time.monotonic()
+    await asyncio.gather(*sleepers)
+    assert sorted(order) == sorted(durations)
+    for earlier, later in itertools.pairwise(order):
+        # A busy machine may have been slow to begin them.
+        assert began[earlier] + earlier <= all_asleep + later
 
 
 async def test_a_sleep_of_zero_lets_others_run(start):
@@ -126,6 +136,17 @@ async def test_a_very_long_sleep_can_be_asked_for():
         assert not sleeping.done()
         sleeping.cancel()
         await asyncio.wait([sleeping])
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300, 2.0**62, 9.3e9, datetime.timedelta.max])
+async def test_a_sleep_for_ever_outlasts_the_timers_that_fire_meanwhile(start, seconds):
+    sleeping = start(nap(seconds))
+    await settle()
+    await sleep(0.001)
+    await settle()
+    assert not sleeping.done()
+    sleeping.cancel()
+    assert isinstance(await outcome(sleeping), asyncio.CancelledError)
 
 
 async def test_a_sleep_after_the_thread_was_busy_is_not_short(start):

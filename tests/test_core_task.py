@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import contextvars
+import gc
 import io
+import threading
 import weakref
 
 import pytest
 from helpers import collect, settle, until
 
-from routines import Routine, channel, current, spawn, yield_now
+from routines import Aborted, Routine, Selector, channel, current, select, spawn, yield_now
 
 
 async def give(value=None):
@@ -818,6 +820,34 @@ async def test_no_name_is_the_default_one():
     routine.set_name(None)
     assert routine.get_name() == f"Routine-{routine.id}"
     await routine
+
+
+def wait_for_the_abort_of(routine):
+    with pytest.raises(Aborted):
+        routine.join_blocking()
+
+
+async def test_what_waits_for_a_routine_without_being_a_task_is_not_in_the_call_graph():
+    async def hold():
+        await asyncio.get_running_loop().create_future()
+
+    async def choose():
+        return await select(held)
+
+    held = spawn(hold())
+    choosing = spawn(choose())
+    selector = Selector(held)
+    blocked = threading.Thread(target=wait_for_the_abort_of, args=[held])
+    blocked.start()
+    await until(lambda: any(type(each).__name__ == "ThreadDriver" for each in gc.get_objects()))
+    await until(lambda: choosing.state == "select")
+    assert held._asyncio_awaited_by is None
+    held.abort()
+    with pytest.raises(Aborted):
+        await choosing
+    blocked.join(10)
+    assert not blocked.is_alive()
+    del selector
 
 
 async def test_who_awaits_a_routine_is_told_as_asyncio_s_call_graph_asks():

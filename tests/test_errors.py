@@ -93,6 +93,7 @@ def every_channel_error():
 def test_a_channel_error_names_its_channel_and_the_way_out():
     for error, end in every_channel_error():
         assert repr(end.channel) in str(error), str(error)
+        assert repr(error) == f"{type(error).__name__}({str(error)!r})"
         assert error.channel is not None
         assert error.channel.stats() == end.stats()
         assert len(str(error)) > len(repr(end.channel)) + 10
@@ -110,7 +111,7 @@ def test_a_channel_error_does_not_hold_the_channel_open():
 @pytest.mark.parametrize(
     "error",
     [
-        ChannelClosed("gone"), SendError("full"), RecvError("empty"), SpawnError("why"), Aborted("why"),
+        ChannelClosed("gone"), ChannelClosed("gone", sent=3), SendError("full"), RecvError("empty"), SpawnError("why"), Aborted("why"),
         Timeout("late"), Lagged(3), SelectError("nothing"), Deadlock("dump"), RuntimeClosed("closed"),
     ],
     ids=lambda error: type(error).__name__,
@@ -119,7 +120,7 @@ def test_errors_can_be_pickled_and_copied(error):
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(twin) is type(error)
         assert str(twin) == str(error)
-        for name in ("reason", "missed"):
+        for name in ("reason", "missed", "sent"):
             assert getattr(twin, name, None) == getattr(error, name, None)
 
 

@@ -164,6 +164,20 @@ async def test_a_closed_sending_case_comes_up_until_it_is_removed():
         await selector.next()
 
 
+async def test_a_selector_never_meets_itself(start):
+    tx, rx = channel()
+    passing_by = tx.clone()
+    selector = Selector(rx, tx.case("its own"))
+    waiting = start(selector.next())
+    await settle()
+    passing_by.close()  # tells its cases to look again
+    await settle()
+    assert not waiting.done()
+    assert (rx.stats().sent, rx.stats().received) == (0, 0)
+    assert await rx.recv() == "its own"
+    assert (await waiting).source is tx
+
+
 async def test_one_turn_at_a_time(start):
     _tx, rx = channel()
     selector = Selector(rx)
