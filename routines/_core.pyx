@@ -1291,7 +1291,10 @@ Raises:
         cdef list kept
         if callbacks is None:
             return 0
-        kept = [pair for pair in callbacks if pair[0] != function]
+        kept = []
+        for pair in callbacks:
+            if pair[0] != function:
+                kept.append(pair)       # a comprehension drops its item twice where there is no memory (Cython 3.3.1)
         removed = len(callbacks) - len(kept)
         if self.callbacks is not None:      # a comparison is the user's code: it may have ended the routine
             self.callbacks = kept or None

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from routines import Channel, ChannelClosed, RecvError, Selector, SendError, select, spawn
+from routines._select import _seed_select
 
 CHANNELS = 3
 
@@ -130,8 +131,12 @@ class Machine(RuleBasedStateMachine):
         self.next_value = 0
         self.started = 0
 
-    @initialize(capacities=st.lists(st.sampled_from([0, 0, 1, 2]), min_size=CHANNELS, max_size=CHANNELS))
-    def make(self, capacities):
+    @initialize(
+        capacities=st.lists(st.sampled_from([0, 0, 1, 2]), min_size=CHANNELS, max_size=CHANNELS),
+        seed=st.integers(0, 2**32),
+    )
+    def make(self, capacities, seed):
+        _seed_select(seed)  # an example that fails has to fail again
         self.lines = [Line(capacity) for capacity in capacities]
         self.channels = [Channel(capacity) for capacity in capacities]
 
@@ -458,7 +463,8 @@ class SelectorMachine(Machine):
 
     def teardown(self):
         if self.next is not None:
-            self.next.cancel()
+            task, self.next = self.next, None
+            task.cancel()
         super().teardown()
 
 
