@@ -1201,12 +1201,22 @@ cdef class SelectorWatch(Watch):
 
     cdef int became_ready(self) except -1:
         cdef NextPark park = self.hub.park
+        cdef bint done
         if not self.queued:
             self.queued = True
             self.hub.ready.append(self)
-        if park is not None and self.perform_into(park):
-            self.hub.park = None
+        if park is None:
+            return 0
+        self.hub.park = None    # meanwhile it does not wait: its own other cases are no counterpart
+        try:
+            done = self.perform_into(park)
+        except BaseException:
+            self.hub.park = park
+            raise
+        if done:
             settle_park(park)
+        else:
+            self.hub.park = park
         return 0
 
     cdef int take_value(self, object value) except -1:

@@ -22,7 +22,9 @@ SCENARIOS = [
 
 @pytest.fixture(scope="module")
 def injected():
-    pytest.importorskip("_testcapi", reason="this interpreter cannot fail allocations: no _testcapi", exc_type=ImportError)
+    pytest.importorskip(
+        "_testcapi", reason="this interpreter cannot fail allocations: no _testcapi", exc_type=ImportError
+    )
     if not TOOL.exists():
         pytest.skip("the tools do not lie beside these tests")
 
@@ -30,7 +32,10 @@ def injected():
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_an_allocation_that_fails_raises_and_loses_nothing(injected, name):
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", TOOL, "--scenario", name], capture_output=True, text=True, timeout=50
+        [sys.executable, "-X", "faulthandler", TOOL, "--scenario", name],
+        capture_output=True,
+        text=True,
+        timeout=50,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     failures = dict(part.split(" ") for part in done.stdout.strip().splitlines()[-1].split(", "))

@@ -22,7 +22,9 @@ needs = pytest.mark.skipif(
 
 def check(folder, *defines):
     """What spin says of every interleaving there is: a text, and how many errors."""
-    subprocess.run([spin, "-a", *(f"-D{each}" for each in defines), MODEL], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        [spin, "-a", *(f"-D{each}" for each in defines), MODEL], cwd=folder, check=True, capture_output=True
+    )
     # A safety check: an assertion that fails, or an end state in which somebody waits. "-O1" is compiled sooner than it pays.
     subprocess.run(
         [compiler, "-O1", "-w", "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=2048", "-o", "pan", "pan.c"],
@@ -30,7 +32,9 @@ def check(folder, *defines):
         check=True,
         capture_output=True,
     )
-    said = subprocess.run(["./pan", "-m100000"], cwd=folder, capture_output=True, text=True, timeout=50).stdout
+    said = subprocess.run(
+        ["./pan", "-m100000"], cwd=folder, capture_output=True, text=True, timeout=50
+    ).stdout
     assert "max search depth too small" not in said
     return said, int(re.search(r"errors: (\d+)", said)[1])
 

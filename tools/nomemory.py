@@ -406,8 +406,12 @@ def run_scenario(name):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="WORD", default=[], help="scenarios whose name contains a word")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", default=[], help="scenarios whose name contains a word"
+    )
     parser.add_argument("--seconds", type=float, default=120, help="for each scenario; more is a hang")
     parser.add_argument("--scenario", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -428,12 +432,18 @@ def main():
                 [sys.executable, "-X", "faulthandler", __file__, "--scenario", name],
                 capture_output=True, text=True, timeout=options.seconds,
             )  # fmt: skip
-            status, said = done.returncode, done.stdout.strip() + ("\n" + done.stderr.strip() if done.returncode else "")
+            status, said = (
+                done.returncode,
+                done.stdout.strip() + ("\n" + done.stderr.strip() if done.returncode else ""),
+            )
         except subprocess.TimeoutExpired as error:
             status, said = "hung", str(error.stdout or "")
         if status != 0:
             failed.append(name)
-        print(f"{'ok' if status == 0 else f'FAILED ({status})':12} {time.monotonic() - begun:5.1f} s  {name}: {said}", flush=True)
+        print(
+            f"{'ok' if status == 0 else f'FAILED ({status})':12} {time.monotonic() - begun:5.1f} s  {name}: {said}",
+            flush=True,
+        )
     return bool(failed)
 
 
