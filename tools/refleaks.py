@@ -6,6 +6,7 @@ Runs each scenario of tools/nomemory.py, with all the memory it wants, again and
 """
 
 import gc
+import itertools
 import sys
 import warnings
 
@@ -26,7 +27,7 @@ def grown(make):
         gc.collect()
         gc.collect()
         totals[place] = sys.gettotalrefcount()
-    return [after - before for before, after in zip(totals, totals[1:], strict=False)][1:]
+    return [after - before for before, after in itertools.pairwise(totals)][1:]
 
 
 def main():
