@@ -295,8 +295,11 @@ def in_a_loop(make, right):
     def attempt():
         # An allocation that fails in the loop's own code may cost a wake-up that nobody else knows of: this one ends it.
         task = routines.Routine(asyncio.wait_for(make(), 0.2), loop=loop)
-        loop.call_later(0.3, loop.stop)
-        result.append(loop.run_until_complete(task))
+        stop = loop.call_later(0.3, loop.stop)
+        try:
+            result.append(loop.run_until_complete(task))
+        finally:
+            stop.cancel()
 
     def check():
         assert not result or result[0] == right, result
