@@ -235,8 +235,10 @@ MUTANTS = [
            "a block that was in time is cancelled later", TIMER),
     Mutant("timeout-uncancel", "_timer.pyx", "if task.uncancel() <= self.cancelling and", "if task.uncancel() < self.cancelling and",
            "off by one: a block that is too late raises a cancellation", TIMER),
-    Mutant("feed-stop", "_timer.pyx", "        if timer is not None:\n            self.scheduler.stop_timer(timer)\n        return 0\n\n\ncdef int attach_feed",
-           "        return 0\n\n\ncdef int attach_feed", "a stopped ticker ticks on", TIMER),
+    Mutant("feed-stop", "_timer.pyx", "                self.scheduler.stop_timer(timer)\n        return 0\n\n\ncdef int attach_feed",
+           "                pass\n        return 0\n\n\ncdef int attach_feed", "a stopped ticker ticks on", TIMER),
+    Mutant("feed-collected", "_timer.pyx", "if heap.entries is not None and len(heap.entries) >= heap.used:", "if True:",
+           "a ticker that is collected with its loop touches a heap that was cleared", ["test_timer.py"]),
     # -- the core
     Mutant("drain-not-armed", "_core.pyx", "                if self.ready.used != 0:\n                    self.arm_at(scheduled)\n            elif",
            "                pass\n            elif", "the budget is spent, and the loop is not asked to go on", CORE),
