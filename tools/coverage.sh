@@ -15,5 +15,5 @@ rm -f routines/*.so
 ROUTINES_TRACE=1 "$python" setup.py -q build_ext --inplace
 [ $# -gt 0 ] || set -- tests -q -m "not stress and not isolated" --ignore=tests/ecosystem --ignore=tests/typing \
     --ignore=tests/test_digest.py --ignore=tests/test_package_founding.py --ignore=tests/test_typing.py --ignore=tests/test_proof_promela.py
-PYTHONPATH="$work" "$python" -m coverage run -m pytest -p no:cacheprovider --timeout=300 "$@" || echo "some tests failed" >&2
+PYTHONPATH="$work" "$python" -m coverage run -m pytest -p no:cacheprovider --timeout=300 -o faulthandler_timeout=600 "$@" || echo "some tests failed" >&2
 "$python" -m coverage report

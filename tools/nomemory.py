@@ -304,6 +304,7 @@ def in_a_loop(make, right):
 
     def check():
         assert not result or result[0] == right, result
+        asyncio._set_running_loop(None)  # run_forever() may have failed before it came to that
         for task in asyncio.all_tasks(loop):
             task.cancel()
         for _ in range(4):
