@@ -383,30 +383,57 @@ def give_back(End end, value, /):
     put_back(end.state, value)
 
 
+cdef list room_for(WaitQueue some, WaitQueue others):
+    """A slot for each who waits, made before anything is changed; None where there is no memory for them."""
+    cdef list room = []
+    try:
+        while PyList_GET_SIZE(room) < some.length + others.length:
+            room = [None] * (some.length + others.length)   # may start a collection, and so let others come
+    except MemoryError:
+        return None
+    return room
+
+
+cdef int fail_first(WaitQueue waiting, ChannelPark park, list room, Py_ssize_t place) except -1:
+    """Settle a park as failed, to be woken with the others; at once where there is no room to keep it till then."""
+    queue_remove(<PyObject *>waiting, park)
+    park.failed = True
+    park.state = PARK_COMPLETE
+    if room is None:
+        return wake(park)
+    room[place] = park
+    return 0
+
+
+cdef int wake_each(list room) except -1:
+    cdef object park
+    if room is not None:
+        for park in room:
+            if park is None:
+                break
+            wake(<Park>park)
+    return 0
+
+
 cdef int close_state(ChannelState channel, object cause) except -1:
     """Close for senders and, once drained, for receivers. Everybody is detached and settled before anybody is woken."""
-    cdef list settled
-    cdef ChannelPark park
+    cdef list room
+    cdef Py_ssize_t count = 0
     if channel.closed:
         return 0
-    settled = []
+    room = room_for(channel.senders, channel.receivers)
+    if channel.closed:
+        return 0
     channel.closed = True
     channel.cause = cause
     # Receivers wait only over an empty buffer, so there is nothing left for them; senders keep their values.
     while channel.senders.first is not None:
-        park = <ChannelPark>channel.senders.first
-        queue_remove(<PyObject *>channel.senders, park)
-        park.failed = True
-        park.state = PARK_COMPLETE
-        settled.append(park)
+        fail_first(channel.senders, <ChannelPark>channel.senders.first, room, count)
+        count += 1
     while channel.receivers.first is not None:
-        park = <ChannelPark>channel.receivers.first
-        queue_remove(<PyObject *>channel.receivers, park)
-        park.failed = True
-        park.state = PARK_COMPLETE
-        settled.append(park)
-    for park in settled:
-        wake(park)
+        fail_first(channel.receivers, <ChannelPark>channel.receivers.first, room, count)
+        count += 1
+    wake_each(room)
     if channel.receive_watches is not None:
         tell_receivers(channel)
     if channel.send_watches is not None:
@@ -1281,15 +1308,23 @@ cdef class End:
 
     cdef int drop_receiver(self, object cause) except -1:
         cdef ChannelState state = self.state
-        cdef list dropped = [None]
+        cdef list dropped = None
+        if self.counts_receiver and state.used != 0 and state.open_receivers == 1:
+            try:
+                dropped = [None]
+            except MemoryError:
+                pass        # then the values go one by one
         if self.counts_receiver:
             self.counts_receiver = False
             state.open_receivers -= 1
             if state.open_receivers == 0:
                 # Nobody will take what is buffered. The values go when the last write is done: at return.
-                dropped, state.slots = state.slots, dropped
-                state.head = state.used = state.mask = 0
+                if dropped is not None:
+                    dropped, state.slots = state.slots, dropped
+                    state.head = state.used = state.mask = 0
                 close_state(state, cause)
+                while state.used != 0:
+                    ring_pop(state)     # nobody adds to it any more
                 notify_watchers(state)
                 if state.feed is not None:
                     state.feed.stop_feed()

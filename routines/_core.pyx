@@ -351,6 +351,8 @@ if hasattr(os, "register_at_fork"):
 # The routine that awaits yield_now(), between that and the end of its step; never followed. The bare yield that comes out of it
 # is then known to be ours, which gives way to routines, and not asyncio's, which gives way to the loop.
 cdef PyObject *yielded_now = NULL
+# And in which step: one that was driven by hand did not give way, and its routine may be gone, its place in memory another's.
+cdef unsigned long long yielded_in_step = 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1370,7 +1372,10 @@ Raises:
         cdef list kept
         if callbacks is None:
             return 0
-        kept = [pair for pair in callbacks if pair[0] != function]
+        kept = []
+        for pair in callbacks:
+            if pair[0] != function:
+                kept.append(pair)       # a comprehension drops its item twice where there is no memory (Cython 3.3.1)
         removed = len(callbacks) - len(kept)
         if self.callbacks is not None:      # a comparison is the user's code: it may have ended the routine
             self.callbacks = kept or None
@@ -2461,7 +2466,7 @@ cdef class Scheduler:
             if routine.cancelling_step == CANCEL_AT_SUSPENSION:
                 routine.cancelling_step = CANCEL_AT_STEP
             routine.status = ROUTINE_READY
-            if yielded_now == <PyObject *>routine:
+            if yielded_now == <PyObject *>routine and yielded_in_step == self.counters.switches:
                 yielded_now = NULL
                 ring_push_reserved(self.ready, routine)
             else:
@@ -2787,7 +2792,7 @@ cdef class YieldOperation:
 
 
 cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
-    global spare_yield, spare_yields, yielded_now
+    global spare_yield, spare_yields, yielded_now, yielded_in_step
     result[0] = NULL    # what it is on an error
     Py_INCREF(None)
     result[0] = <PyObject *>None
@@ -2795,6 +2800,7 @@ cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObj
         operation.yielded = True
         if routines_draining != NULL:
             yielded_now = (<Scheduler>routines_draining).running
+            yielded_in_step = (<Scheduler>routines_draining).counters.switches
         return PYGEN_NEXT
     if operation.finished:
         result[0] = NULL

@@ -611,9 +611,13 @@ cdef class Select(Park):
             Timeout: the time was over, and the timeout has no handler.
             ChannelClosed: the chosen channel is closed, and the case has no ``on_close``.
         """
+        cdef list sources = []
+        cdef tuple part
         self.check_building()
         self.was_run = True
-        self.sources = tuple([part[0] for part in self.building])
+        for part in self.building:
+            sources.append(part[0])     # a comprehension drops its item twice where there is no memory (Cython 3.3.1)
+        self.sources = tuple(sources)
         self.waits_for_others = check_sources(tuple_items(self.sources), PyTuple_GET_SIZE(self.sources))
         if not self.sources and self.timeout_ns < 0:
             raise SelectError("this select has no case; add one with recv() or send()")

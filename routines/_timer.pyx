@@ -37,7 +37,7 @@ from ._core cimport (
     task_of,
     warn_if_new,
 )
-from ._heap cimport TimerEntry
+from ._heap cimport TimerEntry, TimerHeap
 
 
 cdef extern from "Python.h":
@@ -153,9 +153,13 @@ cdef class TimerFeed(Feed):
 
     cdef int stop_feed(self) except -1:
         cdef TimerEntry timer = self.timer
+        cdef TimerHeap heap
         self.timer = None
         if timer is not None:
-            self.scheduler.stop_timer(timer)
+            heap = self.scheduler.timers
+            # The receiver may be collected together with its loop: then the collector may have cleared the heap before it.
+            if heap.entries is not None and len(heap.entries) >= heap.used:
+                self.scheduler.stop_timer(timer)
         return 0
 
 

@@ -303,3 +303,19 @@ def test_an_interrupt_in_one_that_gave_way_leaves_the_others_ready(loop):
     loop.run_until_complete(asyncio.sleep(0.01))
     assert went_on == [0, 2, 3]
     assert isinstance(made[1].exception(), KeyboardInterrupt)
+
+
+def test_a_yield_driven_by_hand_says_nothing_of_a_later_step():
+    async def program():
+        seen = []
+        loop = asyncio.get_running_loop()
+        assert next(routines.yield_now()) is None
+        turn = loop.create_future()
+        loop.call_soon(turn.set_result, None)
+        await turn
+        loop.call_soon(seen.append, "callback")
+        await asyncio.sleep(0)
+        seen.append("main")
+        return seen
+
+    assert routines.run(program()) == ["callback", "main"]

@@ -7,9 +7,10 @@ import threading
 import time
 
 import pytest
-from helpers import live, parked, settle
+from helpers import live, outcome, parked, settle
 
 from routines import (
+    Channel,
     SelectError,
     Selector,
     SendError,
@@ -289,3 +290,19 @@ async def test_a_thousand_watched_channels_leave_nothing_behind():
     for tx, rx in ends:
         tx.try_send("still works")
         assert rx.try_recv() == "still works"
+
+
+@pytest.mark.parametrize("capacity", [0, 1])
+async def test_a_selector_that_waits_never_meets_itself_in_a_case_that_is_added(capacity, start):
+    ch = Channel(capacity)
+    selector = Selector(ch)
+    turn = start(outcome(selector.next()))
+    await settle()
+    key = selector.add(ch.case("its own"))
+    await settle()
+    if capacity == 0:
+        assert not turn.done(), "it has sent to itself"
+        ch.try_send("another's")
+    chosen = await turn
+    assert (chosen.index, chosen.value) == ((0, "another's") if capacity == 0 else (key, None))
+    assert len(ch) == capacity

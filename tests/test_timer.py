@@ -320,3 +320,23 @@ async def test_a_crowd_of_timers_fires_even_though_some_callbacks_fail(reports):
     await asyncio.wait([go(late) for _ in range(50)])
     assert len(handled) == 50
     assert not reports
+
+
+@pytest.mark.parametrize("make", [lambda: Ticker(60), lambda: after(60)], ids=["ticker", "after"])
+def test_a_timer_may_be_collected_together_with_its_loop(make):
+    async def main():
+        await sleep(0)
+        hold = []
+        hold.append(hold)  # older than the timer, younger than the loop's timers: collected between the two
+        hold.append(make())
+
+    gc.collect()
+    gc.disable()
+    try:
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(main())
+        loop.close()
+        del loop
+        gc.collect()
+    finally:
+        gc.enable()

@@ -1,0 +1,482 @@
+"""Plants known bugs in the compiled core, one at a time, and shows that the tests find each: ``python tools/mutants.py``.
+
+A mutant is a text that stands exactly once in a source file, and what stands there instead. The unmutated package is built
+once, in a temporary directory, as a debug build; a mutant is a copy of that in which one file differs, so only what depends on
+that file is compiled again. The tests most likely to notice run first, the other tests of the package after them. A test that
+fails, a crash and a hang all kill; a mutant that outlives every test survives, and is a test that is missing.
+
+    python tools/mutants.py --list              what there is
+    python tools/mutants.py --check             that each text still stands once; builds nothing
+    python tools/mutants.py --only ring heap    those whose name or file contains one of these
+    python tools/mutants.py --jobs 4            that many at a time; the default is one for every core
+
+Ends with status 1 where a mutant survived, or could not be planted or built.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = [
+    "routines",
+    "tests",
+    "setup.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "examples",
+    "MANIFEST.in",
+]
+# They look at the checkout and not at what the core does, or need what is not copied; soak programs only take time.
+LEFT_OUT = [
+    "ecosystem", "promela", "typing", "test_digest.py", "test_package_founding.py", "test_typing.py", "test_examples.py",
+    "test_proof_mutants.py", "test_proof_promela.py", "test_proof_memory.py",
+]  # fmt: skip
+TEST_SECONDS = 20
+FIRST_SECONDS = 240
+REST_SECONDS = 900
+
+CHANNEL = ["test_channel_closing.py", "test_channel_cancellation.py", "test_channel_batches.py", "test_channel_commit.py",
+           "test_channel_model.py", "test_channel_basics.py", "test_channel_handles.py", "go"]  # fmt: skip
+SELECT = [
+    "test_select_contract.py",
+    "test_select_races.py",
+    "test_select_selector.py",
+    "test_select_model.py",
+    "go",
+]
+CORE = ["test_core_task.py", "test_core_spawn.py", "test_core_asyncio.py", "test_core_join.py", "test_core_failure.py",
+        "test_core_fairness.py", "test_core_lifetime.py", "test_citizen_order.py"]  # fmt: skip
+TIMER = ["test_core_sleep.py", "test_timer.py", "test_heap_model.py"]
+RING = ["test_ring_model.py", "test_channel_values.py", "test_channel_basics.py", "test_channel_model.py"]
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    text: str
+    instead: str
+    why: str
+    first: list[str]
+
+
+MUTANTS = [
+    # -- the ring
+    Mutant("ring-full-early", "_ring.pxd", "return ring.used > ring.mask", "return ring.used > ring.mask + 1",
+           "off by one: a full ring takes another item, over the oldest", RING),
+    Mutant("ring-push-place", "_ring.pxd", "(ring.head + ring.used) & ring.mask, item)",
+           "(ring.head + ring.used + 1) & ring.mask, item)", "off by one: a push leaves a hole", RING),
+    Mutant("ring-pop-head", "_ring.pxd", "ring.head = (index + 1) & ring.mask", "ring.head = index + 1",
+           "the head does not wrap around", RING),
+    Mutant("ring-front-head", "_ring.pxd", "ring.head = (ring.head - 1) & ring.mask", "ring.head = ring.head & ring.mask",
+           "putting back overwrites the oldest item", ["test_channel_commit.py", "test_channel_cancellation.py", *RING]),
+    Mutant("ring-grow-order", "_ring.pyx", "(self.head + index) & self.mask", "index & self.mask",
+           "growing a ring that has wrapped around forgets the order", RING),
+    Mutant("ring-grow-head", "_ring.pyx", "            self.head = 0\n", "            pass\n",
+           "growing leaves the head where it was", RING),
+    Mutant("ring-grow-size", "_ring.pyx", "while size < items:", "while size < items - 1:",
+           "off by one: growing stops one item short", RING),
+    # -- the heap
+    Mutant("heap-sift-up", "_heap.pyx", "parent = (index - 1) >> 1", "parent = index >> 1",
+           "off by one: the parent of an even entry is its sister", TIMER),
+    Mutant("heap-tie", "_heap.pyx", "return a.order < b.order", "return a.order > b.order",
+           "among equal deadlines the last comes first", TIMER),
+    Mutant("heap-cancel", "_heap.pyx", "        entry.target = None\n        if PyList_GET_ITEM",
+           "        if PyList_GET_ITEM", "a cancelled timer fires", TIMER),
+    Mutant("heap-remove", "_heap.pyx", "        sift_down(self.entries, self.used, 0)\n", "",
+           "the heap is no heap after the first has left", TIMER),
+    Mutant("heap-compact-order", "_heap.pyx", "for index in range((kept >> 1) - 1, -1, -1):",
+           "for index in range((kept >> 1) - 1, 0, -1):", "a compacted heap is not sifted at its top", TIMER),
+    Mutant("heap-compact-count", "_heap.pyx", "        self.cancelled = 0\n", "", "compaction forgets to count anew", TIMER),
+    Mutant("heap-never-compacts", "_heap.pyx", "self.cancelled * 2 > self.used", "self.cancelled > self.used",
+           "cancelled timers are kept for ever", TIMER),
+    Mutant("heap-due", "_heap.pyx", "entry.deadline > now", "entry.deadline > now + 2000000",
+           "a timer fires two milliseconds early", TIMER),
+    Mutant("heap-cancelled-count", "_heap.pyx", "            self.cancelled -= 1\n", "",
+           "cancelled entries that leave are counted on", TIMER),
+    # -- the channel
+    Mutant("queue-previous", "_core.pxd", "        park.next.previous = park.previous\n", "        pass\n",
+           "drop an unlink: the next neighbour still knows one that has left", CHANNEL),
+    Mutant("queue-last", "_core.pxd", "        queue.last = park.previous\n", "        pass\n",
+           "drop an unlink: the last in the queue leaves, and stays the last", CHANNEL),
+    Mutant("queue-length", "_core.pxd", "    queue.length -= 1\n", "", "wrong counter of who waits", CHANNEL),
+    Mutant("deliver-lifo", "_channel.pyx",
+           "            deliver(channel, <ChannelPark>channel.receivers.first, park.value)\n",
+           "            deliver(channel, <ChannelPark>channel.receivers.last, park.value)\n",
+           "the receiver that came last is served first", CHANNEL),
+    Mutant("deliver-count", "_channel.pyx", "    receiver.value = value\n    channel.received += 1\n",
+           "    receiver.value = value\n", "a hand-over is not counted as received", CHANNEL),
+    Mutant("deliver-no-wake", "_channel.pyx", "    return settle_park(receiver)\n",
+           "    receiver.state = PARK_COMPLETE\n    return 0\n", "forget a wake: the receiver has its value and sleeps on", CHANNEL),
+    Mutant("take-no-wake", "_channel.pyx",
+           "    channel.received += 1\n    if sender.state == PARK_COMPLETE:\n        wake(sender)\n",
+           "    channel.received += 1\n", "forget a wake: a sender whose value was taken sleeps on", CHANNEL),
+    Mutant("take-count", "_channel.pyx", "    cdef object value\n    channel.sent += 1\n    if sender.many:",
+           "    cdef object value\n    if sender.many:", "what a parked sender gave is not counted as sent", CHANNEL),
+    Mutant("refill-one", "_channel.pyx", "while channel.senders.first is not None and channel.used < channel.capacity:",
+           "if channel.senders.first is not None and channel.used < channel.capacity:",
+           "only one waiting sender comes into a buffer that was emptied", CHANNEL),
+    Mutant("refill-over", "_channel.pyx", "while channel.senders.first is not None and channel.used < channel.capacity:",
+           "while channel.senders.first is not None and channel.used <= channel.capacity:",
+           "off by one: a buffer takes one value more than its capacity", CHANNEL),
+    Mutant("refill-no-wake", "_channel.pyx",
+           "        ring_push_reserved(channel, take_value_of(channel, sender))\n        if sender.state == PARK_COMPLETE:\n"
+           "            wake(sender)\n",
+           "        ring_push_reserved(channel, take_value_of(channel, sender))\n",
+           "forget a wake: a sender whose value has come into the buffer sleeps on", CHANNEL),
+    Mutant("no-refill", "_channel.pyx", "    if channel.senders.first is not None:\n        refill(channel)\n    elif",
+           "    if channel.senders.first is not None:\n        pass\n    elif", "room in the buffer is not given to who waits for it",
+           CHANNEL),
+    Mutant("close-keeps-senders", "_channel.pyx", "    queue_remove(waiting, park)\n    park.failed = True\n",
+           "    queue_remove(waiting, park)\n", "closing tells a parked sender that it has sent", CHANNEL),
+    Mutant("close-wakes-one", "_channel.pyx", "            wake(<Park>park)\n    return 0\n", "            return wake(<Park>park)\n    return 0\n",
+           "forget a wake: a close wakes the first alone", CHANNEL),
+    Mutant("close-cause", "_channel.pyx", "    channel.closed = True\n    channel.cause = cause\n", "    channel.closed = True\n",
+           "the cause of a close is forgotten", CHANNEL),
+    Mutant("close-no-watchers", "_channel.pyx", "        tell_senders(channel)\n    return notify_watchers(channel)\n",
+           "        tell_senders(channel)\n    return 0\n", "wait_closed() is not told of a close", CHANNEL),
+    Mutant("drain-no-watchers", "_channel.pyx", "        if channel.used == 0 and channel.watchers is not None:\n",
+           "        if channel.used == 1 and channel.watchers is not None:\n",
+           "wait_closed() of a receiver is not told that the channel is drained", CHANNEL),
+    Mutant("send-before-room", "_channel.pyx",
+           "        elif channel.used < channel.capacity:\n            ring_push_reserved(channel, park.value)\n",
+           "        elif channel.used <= channel.capacity:\n"
+           "            make_room(channel)\n            channel.reserve(channel.used + 1)\n"
+           "            ring_push_reserved(channel, park.value)\n",
+           "a send does not block on a full buffer", CHANNEL),
+    Mutant("send-unlink", "_channel.pyx",
+           "    cdef object finish(self):\n        if self.failed:\n            fail_send(self)\n        retire_send(self)\n"
+           "        return None\n\n    cdef int unlink(self) except -1:\n        if self.channel is not None:\n"
+           "            queue_remove(self.channel.senders, self)\n",
+           "    cdef object finish(self):\n        if self.failed:\n            fail_send(self)\n        retire_send(self)\n"
+           "        return None\n\n    cdef int unlink(self) except -1:\n",
+           "drop an unlink: a cancelled sender stays in the queue", CHANNEL),
+    Mutant("receive-unlink", "_channel.pyx", "            queue_remove(self.channel.receivers, self)\n", "            pass\n",
+           "drop an unlink: a cancelled receiver stays in the queue, and gets a value", CHANNEL),
+    Mutant("give-back-lost", "_channel.pyx", "        return put_back(self.channel, value)\n", "        return 0\n",
+           "a received value that nobody fetches is lost", CHANNEL),
+    Mutant("put-back-last", "_channel.pyx", "        ring_push_front_reserved(channel, value)\n",
+           "        ring_push_reserved(channel, value)\n", "a value that goes back goes behind the others", CHANNEL),
+    Mutant("batch-over", "_channel.pyx", "    while count < at_most:\n", "    while count <= at_most:\n",
+           "off by one: a batch of one value too many", CHANNEL),
+    Mutant("batch-ignores-senders", "_channel.pyx",
+           "        elif channel.senders.first is not None:\n            value = take_from_sender(channel)\n        else:\n            break\n",
+           "        else:\n            break\n", "a batch leaves out the values of those that wait to send", CHANNEL),
+    Mutant("many-position", "_channel.pyx",
+           "        cdef object value = self.chunk[self.position]\n        self.position += 1\n        self.count += 1\n",
+           "        cdef object value = self.chunk[self.position]\n        self.position += 1\n",
+           "a parked send_many() reports too few values sent", CHANNEL),
+    Mutant("drop-sender-twice", "_channel.pyx", "            self.counts_sender = False\n", "",
+           "a sender that is closed, and then dropped, is counted off twice", CHANNEL),
+    Mutant("drop-receiver-open", "_channel.pyx",
+           "            if state.open_receivers == 0:\n                # Nobody", "            if state.open_receivers == 1:\n                # Nobody",
+           "off by one: the last receiver but one closes the channel", CHANNEL),
+    Mutant("drop-receiver-keeps", "_channel.pyx", "                state.head = state.used = state.mask = 0\n",
+           "                state.head = state.mask = 0\n", "the length of a dropped buffer stays", CHANNEL),
+    Mutant("close-end-others", "_channel.pyx", "        if park.goes_through(end):\n", "        if True:\n",
+           "closing one handle fails what waits through its clones", CHANNEL),
+    Mutant("send-no-budget", "_channel.pyx",
+           "cdef inline void consume_operation() noexcept:\n    global operations_left\n    operations_left -= 1\n",
+           "cdef inline void consume_operation() noexcept:\n    pass\n",
+           "the budget never ends: a routine over a full buffer starves all others", ["test_core_fairness.py"]),
+    # -- select
+    Mutant("select-loser-stays", "_select.pyx",
+           "                    queue_remove((<End>source).state.receivers, node)\n                    continue",
+           "                    continue", "a losing case stays in its channel's queue", SELECT),
+    Mutant("select-loser-sends", "_select.pyx",
+           "                    queue_remove((<SendCase>source).end.state.senders, node)\n", "                    pass\n",
+           "a losing send stays in its channel's queue, and sends", SELECT),
+    Mutant("select-claim-index", "_select.pyx",
+           "    cdef int claim(self, CaseNode winner) except -1:\n        self.outcome = CHOSEN_CASE\n",
+           "    cdef int claim(self, CaseNode winner) except -1:\n        self.outcome = CHOSEN_CASE\n        winner.index = 0\n",
+           "a parked select says that its first case won", SELECT),
+    Mutant("select-no-wake", "_select.pyx", "        self.unlink()\n        return wake_driver(self)\n\n    cdef int expire",
+           "        self.unlink()\n        return 0\n\n    cdef int expire", "forget a wake: a select that was claimed sleeps on", SELECT),
+    Mutant("select-value-lost", "_select.pyx",
+           "        if kind_of(source) == CASE_RECEIVE:\n            put_back((<End>source).state, value)\n        return 0\n",
+           "        return 0\n", "what a select received and nobody fetches is lost", SELECT),
+    Mutant("select-first-always", "_select.pyx", "if ready == 1 or below(ready) == 0:", "if ready == 1:",
+           "among ready cases the first is always taken", SELECT),
+    Mutant("select-last-often", "_select.pyx", "if ready == 1 or below(ready) == 0:", "if ready == 1 or below(2) == 0:",
+           "among three ready cases the last is taken half of the time", SELECT),
+    Mutant("select-biased-reset", "_select.pyx", "            self.in_order = False\n            if self.scheduler",
+           "            if self.scheduler", "a select that is used again is biased like its last use", SELECT),
+    Mutant("select-timer-stays", "_select.pyx", "            self.scheduler.stop_timer(timer)\n", "            pass\n",
+           "a select that was in time leaves its timer", SELECT),
+    Mutant("select-expire-state", "_select.pyx", "        self.outcome = CHOSEN_TIMEOUT\n        self.state = PARK_COMPLETE\n        self.unlink()\n",
+           "        self.outcome = CHOSEN_TIMEOUT\n        self.state = PARK_COMPLETE\n        self.linked = 0\n        self.unlink()\n",
+           "a select that is too late stays in every queue", SELECT),
+    Mutant("selector-forgets", "_select.pyx", "            watch.queued = False\n", "            pass\n",
+           "a case that was not ready once never comes up again", SELECT),
+    Mutant("selector-two-ready", "_select.pyx",
+           "        self.hub.park = None\n        park.watch = self\n        park.value = value\n",
+           "        park.watch = self\n        park.value = value\n", "a selector is offered a second value before it ran", SELECT),
+    Mutant("selector-remove", "_select.pyx", "            queue_remove(self.channel.receive_watches, self)\n", "            pass\n",
+           "a removed case still watches its channel", SELECT),
+    Mutant("selector-count", "_channel.pyx", "            return True\n        channel.received -= 1\n", "            return True\n",
+           "an offer that no selector takes is counted as received", SELECT),
+    Mutant("selector-meets-itself", "_select.pyx", "        self.hub.park = None    # meanwhile it does not wait", "        # it waits on",
+           "a selector that waits sends to itself", SELECT),
+    # -- timers
+    Mutant("sleep-unlink", "_timer.pyx", "        self.timer = None\n        return self.scheduler.stop_timer(timer)\n",
+           "        self.timer = None\n        return 0\n", "a cancelled sleep leaves its timer", TIMER),
+    Mutant("ticker-drift", "_timer.pyx", "            self.deadline += self.period\n", "            self.deadline = now + self.period\n",
+           "a late tick delays all that follow", TIMER),
+    Mutant("timeout-stays", "_timer.pyx", "            self.scheduler.timers.cancel(timer)\n", "            pass\n",
+           "a block that was in time is cancelled later", TIMER),
+    Mutant("timeout-uncancel", "_timer.pyx", "if task.uncancel() <= self.cancelling and", "if task.uncancel() < self.cancelling and",
+           "off by one: a block that is too late raises a cancellation", TIMER),
+    Mutant("feed-stop", "_timer.pyx", "                self.scheduler.stop_timer(timer)\n        return 0\n\n\ncdef int attach_feed",
+           "                pass\n        return 0\n\n\ncdef int attach_feed", "a stopped ticker ticks on", TIMER),
+    Mutant("feed-collected", "_timer.pyx", "if heap.entries is not None and len(heap.entries) >= heap.used:", "if True:",
+           "a ticker that is collected with its loop touches a heap that was cleared", ["test_timer.py"]),
+    # -- the core
+    Mutant("drain-not-armed", "_core.pyx", "                if self.ready.used != 0:\n                    self.arm_at(scheduled)\n            elif",
+           "                pass\n            elif", "the budget is spent, and the loop is not asked to go on", CORE),
+    Mutant("budget-never-refilled", "_core.pyx", "        reset_operations()\n        if not inside and", "        if not inside and",
+           "the budget of operations is never refilled", ["test_core_fairness.py", *CORE]),
+    Mutant("budget-give-way", "_core.pyx", "    operations_left = OPERATION_BUDGET\n    return 1\n",
+           "    operations_left = OPERATION_BUDGET\n    return 0\n", "an operation never gives way", ["test_core_fairness.py", *CORE]),
+    Mutant("drain-endless", "_core.pyx", "now - started > DRAIN_BUDGET_NS or steps >= DRAIN_BUDGET_STEPS",
+           "now - started > 1000 * DRAIN_BUDGET_NS", "a drain goes on for seconds, and the loop starves",
+           ["test_core_fairness.py", *CORE]),
+    Mutant("settle-no-joiners", "_core.pyx", "                settle_park(joiner)\n        callbacks", "                pass\n        callbacks",
+           "forget a wake: joiners sleep on", ["test_core_join.py", *CORE]),
+    Mutant("settle-live", "_core.pyx", "        delist(scheduler, self)\n        if status == ROUTINE_RETURNED:", "        if status == ROUTINE_RETURNED:",
+           "a finished routine stays among the live ones", CORE),
+    Mutant("cancel-unlink", "_core.pyx", "                park.unlink()\n                park.state = PARK_CANCELLED\n",
+           "                park.state = PARK_CANCELLED\n", "drop an unlink: a cancelled routine's operation stays in its queue",
+           ["test_channel_cancellation.py", *CORE]),
+    Mutant("cancel-complete", "_core.pyx", "                self.cancelling_step = CANCEL_AT_SUSPENSION\n            return 0\n",
+           "                pass\n            return 0\n",
+           "a cancellation of a routine whose operation is complete is forgotten",
+           ["test_channel_commit.py", "test_channel_cancellation.py", *CORE]),
+    Mutant("throw-step", "_core.pyx", "            routine.cancelling_step = CANCEL_AT_SUSPENSION\n        return None\n",
+           "            routine.cancelling_step = CANCEL_NOTHING\n        return None\n",
+           "a cancellation that met a completed operation is forgotten", ["test_channel_commit.py", *CORE]),
+    Mutant("uncancel-keeps", "_core.pyx", "            if self.cancel_requests == 0 and self.cancelling_step in",
+           "            if self.cancel_requests == 1 and self.cancelling_step in", "off by one: uncancel() does not stop what was not raised yet",
+           ["test_core_task.py", "test_channel_commit.py", *CORE]),
+    Mutant("throw-no-give-back", "_core.pyx", "            if task is None:\n                self.give_back()\n",
+           "            if task is None:\n                pass\n", "an exception thrown over a received value loses it",
+           ["test_channel_commit.py", "test_channel_cancellation.py", *CORE]),
+    Mutant("close-no-unlink", "_core.pyx", "            self.driver = None\n            self.unlink()\n        elif self.state == PARK_COMPLETE:",
+           "            self.driver = None\n        elif self.state == PARK_COMPLETE:", "closing a coroutine leaves its operation in the queue",
+           ["test_channel_cancellation.py", *CORE]),
+    Mutant("hand-back-count", "_core.pyx", "        task.cancel(*arguments)\n        task.uncancel()\n", "        task.cancel(*arguments)\n",
+           "a cancellation that is handed back counts twice", ["test_channel_commit.py", *CORE]),
+    Mutant("inbox-wake", "_core.pyx", "            if len(self.inbox) == 1:\n", "            if len(self.inbox) == 2:\n",
+           "off by one: the first that another thread wakes sleeps on", ["test_channel_threads.py", "test_runtime_workers.py"]),
+    Mutant("inbox-order", "_core.pyx", "        for driver in woken:\n", "        for driver in reversed(woken):\n",
+           "what another thread has woken goes on in the wrong order", ["test_channel_threads.py", "test_runtime_workers.py"]),
+    Mutant("foreign-place", "_core.pyx", "            moved.foreign_place = <int>place\n", "            pass\n",
+           "a routine that waits for a future is lost from the list that keeps it alive", CORE),
+    Mutant("task-bound", "_core.pyx", "        cdef object function = self.function\n        self.scheduler.bound_tasks -= 1\n",
+           "        cdef object function = self.function\n", "wrong counter: the ring grows with each wake-up of a task",
+           ["test_core_lifetime.py", *CORE]),
+    Mutant("reserve-one", "_core.pyx", "        if everybody > self.ready.mask:\n            self.ready.reserve(everybody + 1)\n",
+           "        if everybody > self.ready.mask + 1:\n            self.ready.reserve(everybody)\n",
+           "off by one: no room in the ring for the last", CORE),
+    Mutant("parks-count", "_core.pyx", "        self.counters.parks += 1\n        routine.parked_at = self.clock\n        park.driver = routine\n",
+           "        routine.parked_at = self.clock\n        park.driver = routine\n", "parks are not counted", ["test_runtime_run.py", "test_runtime_workers.py"]),
+    Mutant("joiner-unlink", "_core.pyx", "            queue_remove(self.target.joiners, self)\n        return 0\n", "            pass\n        return 0\n",
+           "a cancelled joiner stays with the routine", ["test_core_join.py", *CORE]),
+    Mutant("join-timeout-stays", "_core.pyx", "        if self.timer is not None:\n            self.stop_timer()\n        if self.expired:",
+           "        if self.expired:", "a join that was in time leaves its timer", ["test_core_join.py", *CORE]),
+    Mutant("yield-by-hand", "_core.pyx", " and yielded_in_step == self.counters.switches:", ":",
+           "a yield that was driven by hand is taken for one of a later step", ["test_citizen_order.py"]),
+    Mutant("arm-timer-late", "_core.pyx", "if self.timer_handle is None or deadline < self.timer_deadline:", "if self.timer_handle is None:",
+           "an earlier timer than the one that is armed comes late", TIMER),
+]  # fmt: skip
+
+
+def selected(words):
+    return [
+        each for each in MUTANTS if not words or any(word in each.name or word in each.file for word in words)
+    ]
+
+
+def places(mutant, tree=ROOT):
+    """How often the text stands in its file."""
+    return (tree / "routines" / mutant.file).read_text().count(mutant.text)
+
+
+def stale(mutants):
+    return [each for each in mutants if places(each) != 1]
+
+
+def environment(tree):
+    return {**os.environ, "PYTHONPATH": str(tree), "ROUTINES_DEBUG": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(command, tree, seconds):
+    """Status and output; None where it was not over in time. Whatever it has started ends with it."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(
+            command, cwd=tree, env=environment(tree), stdout=output, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        output.seek(0)
+        return status, output.read()
+
+
+def build(tree):
+    return run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], tree, 900)
+
+
+def pytest(tree, arguments, seconds):
+    return run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--timeout={TEST_SECONDS}",
+            *arguments,
+        ],
+        tree,
+        seconds,
+    )
+
+
+def first_arguments(names):
+    # One kind of loop is enough for most bugs; the others come with the rest.
+    return [f"tests/{name}" for name in names if (ROOT / "tests" / name).exists()] + [
+        "-k", "not debug- and not uvloop-", "-m", "not stress",
+    ]  # fmt: skip
+
+
+def rest_arguments():
+    return ["tests", *(f"--ignore=tests/{name}" for name in LEFT_OUT)]
+
+
+def copy_sources(tree):
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(
+                source, tree / name, ignore=shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__")
+            )
+        elif source.exists():
+            shutil.copy2(source, tree / name)
+
+
+def plant(mutant, tree):
+    path = tree / "routines" / mutant.file
+    path.write_text(path.read_text().replace(mutant.text, mutant.instead))
+
+
+def killer(status, output):
+    """In a few words, what ended a run that did not pass."""
+    if status is None:
+        return "hung"
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if failed:
+        return failed[0].split(" - ")[0]
+    if status < 0 or "Fatal Python error" in output or "Timeout (" in output:
+        return f"crashed, status {status}"
+    if "Timeout" in output:
+        return "hung in a test"
+    return f"status {status}: {output.strip().splitlines()[-1] if output.strip() else 'no output'}"
+
+
+def attempt(mutant, base, work):
+    """(verdict, by what, seconds)"""
+    begun = time.monotonic()
+    tree = work / mutant.name
+    shutil.copytree(base, tree, symlinks=True)
+    try:
+        plant(mutant, tree)
+        status, output = build(tree)
+        if status != 0:
+            return "NOT BUILT", output[-2000:], time.monotonic() - begun
+        verdict, by = "SURVIVED", ""
+        for arguments, seconds in (
+            (first_arguments(mutant.first), FIRST_SECONDS),
+            (rest_arguments(), REST_SECONDS),
+        ):
+            status, output = pytest(tree, arguments, seconds)
+            if status != 0:
+                verdict, by = "killed", killer(status, output)
+                break
+        return verdict, by, time.monotonic() - begun
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", default=[], help="those whose name or file contains a word"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="how many at a time"
+    )
+    parser.add_argument("--list", action="store_true", help="print the mutants and end")
+    parser.add_argument("--check", action="store_true", help="only see that each text stands once")
+    options = parser.parse_args()
+    chosen = selected(options.only)
+    if options.list:
+        for each in chosen:
+            print(f"{each.name:24} {each.file:13} {each.why}")
+        return 0
+    wrong = stale(chosen)
+    for each in wrong:
+        print(
+            f"{each.name}: the text stands {places(each)} times in {each.file}; take the change into the mutant"
+        )
+    if options.check or not chosen:
+        return bool(wrong)
+    chosen = [each for each in chosen if each not in wrong]
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        work = Path(folder)
+        base = work / "unmutated"
+        base.mkdir()
+        copy_sources(base)
+        status, output = build(base)
+        if status != 0:
+            sys.exit(f"the unmutated package does not build:\n{output[-4000:]}")
+        # A test that fails without a mutant would kill them all.
+        first = sorted({name for each in chosen for name in each.first})
+        status, output = pytest(base, first_arguments(first), REST_SECONDS)
+        if status != 0:
+            sys.exit(f"the tests do not pass without a mutant: {killer(status, output)}\n{output[-4000:]}")
+        results = {}
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            futures = {pool.submit(attempt, each, base, work): each for each in chosen}
+            for future in concurrent.futures.as_completed(futures):
+                each = futures[future]
+                results[each.name] = verdict, by, seconds = future.result()
+                print(f"{verdict:9} {seconds:5.0f} s  {each.name:24} {each.file:13} {by}", flush=True)
+    survivors = [each for each in chosen if results[each.name][0] == "SURVIVED"]
+    unbuilt = [each for each in chosen if results[each.name][0] == "NOT BUILT"]
+    print(f"\n{len(chosen) - len(survivors) - len(unbuilt)} of {len(chosen)} mutants killed")
+    for each in survivors:
+        print(f"survived: {each.name} ({each.file}): {each.why}")
+    return bool(survivors or unbuilt or wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
