@@ -4,6 +4,15 @@ Everything here works inside a running asyncio program, from routines and from p
 """
 
 from . import _registry
+from ._broadcast import (
+    BroadcastSender,
+    Subscription,
+    WatchReceiver,
+    WatchSender,
+    broadcast,
+    oneshot,
+    watch,
+)
 from ._channel import Channel, Receiver, Sender, channel
 from ._core import Routine, current, go, set_debug, spawn, task_factory, yield_now
 from ._select import Selected, Selector, case, select
@@ -31,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Aborted",
+    "BroadcastSender",
     "Channel",
     "ChannelClosed",
     "ChannelStats",
@@ -49,14 +59,19 @@ __all__ = [
     "SendError",
     "Sender",
     "SpawnError",
+    "Subscription",
     "Ticker",
     "Timeout",
+    "WatchReceiver",
+    "WatchSender",
     "after",
+    "broadcast",
     "case",
     "channel",
     "current",
     "dump",
     "go",
+    "oneshot",
     "run",
     "runtime",
     "select",
@@ -65,5 +80,6 @@ __all__ = [
     "spawn",
     "task_factory",
     "timeout",
+    "watch",
     "yield_now",
 ]

@@ -2,6 +2,7 @@
 
 from ._core cimport Park, TimerTarget, WaitQueue
 from ._ring cimport Ring
+from ._stats cimport ChannelStats
 
 
 cdef class ChannelState(Ring):
@@ -11,7 +12,7 @@ cdef class ChannelState(Ring):
     cdef WaitQueue watchers             # parked wait_closed(); None until there is one
     cdef WaitQueue receive_watches      # Watches of selectors; None until there is one
     cdef WaitQueue send_watches
-    cdef Feed feed                      # what fills it, where that is a timer
+    cdef Feed feed                      # what stands behind it, where its senders and receivers are not all of it
     cdef Py_ssize_t capacity            # values; PY_SSIZE_T_MAX where it has no bound
     cdef Py_ssize_t open_senders
     cdef Py_ssize_t open_receivers
@@ -28,7 +29,7 @@ cdef class ChannelPark(Park):
     cdef ChannelState channel
     cdef End end                        # keeps the end open while the operation is under way; None when it is idle
     cdef object value                   # to give, or received
-    cdef bint failed                    # settled because the channel was closed
+    cdef bint failed                    # settled as the channel was closed; a receive with a value: it has missed so many
     cdef bint many                      # a parked sender with more than one value to give
 
     cdef object next_value(self)
@@ -46,12 +47,15 @@ cdef class Watch(Park):
     cdef bint waits(self) noexcept                  # the selector is parked
     cdef int became_ready(self) except -1           # it may be ready now; no operation was made
     cdef int take_value(self, object value) except -1   # 1: taken, the selector was waiting
-    cdef int give_value(self) except -1             # 1: its value is to be taken, the selector was waiting
+    cdef int give_value(self, ChannelPark receiver) except -1   # 1: it put its value, or a failure, into the receiver
 
 
 cdef class Feed(TimerTarget):
-    # A timer that feeds a channel; stopped when nobody can receive from it any more.
-    cdef int stop_feed(self) except -1
+    # What stands behind a channel: a timer that feeds it, or what passes values on from one channel to others.
+    cdef int stop_feed(self) except -1              # nobody can receive any more
+    cdef object view(self)                          # what users see as the channel; None: a Channel
+    cdef ChannelStats snapshot(self)                # None: what the channel itself counts
+    cdef int fill(self, list values, Py_ssize_t at_most) except -1  # append what is there
 
 
 cdef class SendCase:
@@ -103,8 +107,11 @@ cdef int tell_receivers(ChannelState channel) except -1
 cdef int tell_senders(ChannelState channel) except -1
 cdef int put_back(ChannelState channel, object value) except -1
 cdef object closed_error(ChannelState channel, End end, str operation)
-cdef Channel view_of(ChannelState state)
+cdef object view_of(ChannelState state)
 cdef ChannelState new_state(object capacity)
+cdef Sender new_sender(ChannelState state)
+cdef int close_state(ChannelState channel, object cause) except -1
+cdef int refill(ChannelState channel) except -1
 cdef int feed_value(ChannelState channel, object value) except -1
 
 

@@ -26,7 +26,7 @@ import math
 import types
 from collections.abc import Iterable
 
-from .errors import ChannelClosed, RecvError, SendError
+from .errors import ChannelClosed, Lagged, RecvError, SendError
 
 cimport cython
 from cpython.list cimport PyList_GET_SIZE
@@ -193,6 +193,8 @@ cdef int tell_watches(WaitQueue watches) except -1:
     first."""
     cdef list told
     cdef Park watch = watches.first
+    if watch is None:
+        return 0        # emptied by the collector, or by the last one that left
     if watches.length == 1:
         return (<Watch>watch).became_ready()
     told = []
@@ -206,14 +208,14 @@ cdef int tell_watches(WaitQueue watches) except -1:
 
 
 cdef bint solicit(ChannelState channel, ChannelPark receiver) except -1:
-    """Take the value of a selector that waits to send, for a receiver that finds nothing else."""
+    """Take the value of a selector that waits to send, or of what stands behind the channel, for a receiver that finds nothing
+    else."""
     cdef Park following = channel.send_watches.first
     cdef Watch watch
     while following is not None:
         watch = <Watch>following
         following = watch.next
-        if watch.give_value():
-            receiver.value = watch.value
+        if watch.give_value(receiver):
             channel.sent += 1
             channel.received += 1
             return True
@@ -253,6 +255,11 @@ cdef int put_back(ChannelState channel, object value) except -1:
         if channel.receive_watches is not None:
             tell_receivers(channel)
     return 0
+
+
+def give_back(End end, value, /):
+    """Not for users: a value that was received through this end and not used is the first to be received again."""
+    put_back(end.state, value)
 
 
 cdef int close_state(ChannelState channel, object cause) except -1:
@@ -468,6 +475,8 @@ cdef class ReceivePark(ChannelPark):
         cdef Py_ssize_t at_most = self.at_most
         if self.failed:
             self.release()
+            if value is not None:
+                raise Lagged(value)
             if mode == RECEIVE_OK:
                 return (None, False)
             if mode == RECEIVE_NEXT or mode == RECEIVE_BATCH:
@@ -540,6 +549,8 @@ cdef list fill_batch(ChannelState channel, list values, Py_ssize_t at_most):
         count += 1
         values.append(value)
     after_taking(channel)
+    if channel.feed is not None:
+        channel.feed.fill(values, at_most)
     return values
 
 
@@ -603,14 +614,23 @@ cdef class Watch(Park):
     cdef int take_value(self, object value) except -1:
         return 0
 
-    cdef int give_value(self) except -1:
+    cdef int give_value(self, ChannelPark receiver) except -1:
         return 0
 
 
 cdef class Feed(TimerTarget):
-    """Not for users: a timer that feeds a channel."""
+    """Not for users: what stands behind a channel, where its senders and receivers are not all of it."""
 
     cdef int stop_feed(self) except -1:
+        return 0
+
+    cdef object view(self):
+        return None
+
+    cdef ChannelStats snapshot(self):
+        return None
+
+    cdef int fill(self, list values, Py_ssize_t at_most) except -1:
         return 0
 
 
@@ -731,7 +751,8 @@ cdef PySendResult send_many_send(SendManyPark park, PyObject *argument, PyObject
             Py_INCREF(None)
             result[0] = <PyObject *>None
             return PYGEN_NEXT
-        while park.has_more():
+        # A wake-up lets other threads run, and a oneshot closes itself: what may have closed it is looked at for each value.
+        while park.has_more() and not channel.closed and not park.end.end_closed:
             consume_operation()
             if ring_is_full(channel) and channel.used < channel.capacity:
                 make_room(channel)
@@ -976,11 +997,16 @@ cdef object receive_in_thread(End end, object timeout):
     return block_on(make_receive(end, RECEIVE_VALUE, 1), timeout, "recv_blocking()")
 
 
-cdef Channel view_of(ChannelState state):
-    """The channel as an object that does not count as an end."""
+cdef Channel plain_view(ChannelState state):
     cdef Channel view = Channel.__new__(Channel)
     view.state = state
     return view
+
+
+cdef object view_of(ChannelState state):
+    """The channel as an object that does not count as an end."""
+    cdef object view = None if state.feed is None else state.feed.view()
+    return plain_view(state) if view is None else view
 
 
 cdef Sender new_sender(ChannelState state):
@@ -1000,20 +1026,39 @@ cdef Receiver new_receiver(ChannelState state):
     return receiver
 
 
+cdef ChannelStats count(ChannelState state):
+    """The counters and the state of a channel at this instant."""
+    cdef ChannelStats snapshot = None if state.feed is None else state.feed.snapshot()
+    if snapshot is not None:
+        return snapshot
+    snapshot = ChannelStats.__new__(ChannelStats)
+    snapshot.sent = state.sent
+    snapshot.received = state.received
+    snapshot.waiting_senders = state.senders.length
+    snapshot.waiting_receivers = state.receivers.length
+    snapshot.senders = state.open_senders
+    snapshot.receivers = state.open_receivers
+    snapshot.capacity = math.inf if state.capacity == PY_SSIZE_T_MAX else state.capacity
+    snapshot.buffered = state.used
+    snapshot.closed = state.closed
+    return snapshot
+
+
 cdef str describe(ChannelState state):
+    cdef ChannelStats stats = count(state)
     cdef str text
-    if state.capacity == 0:
+    if stats.capacity == 0:
         text = "unbuffered"
-    elif state.capacity == PY_SSIZE_T_MAX:
-        text = f"unbounded, {state.used} buffered"
+    elif stats.capacity == math.inf:
+        text = f"unbounded, {stats.buffered} buffered"
     else:
-        text = f"{state.used}/{state.capacity} buffered"
-    if state.senders.length:
-        text += f", {state.senders.length} waiting to send"
-    if state.receivers.length:
-        text += f", {state.receivers.length} waiting to receive"
-    text += f", senders={state.open_senders}, receivers={state.open_receivers}"
-    if state.closed:
+        text = f"{stats.buffered}/{stats.capacity} buffered"
+    if stats.waiting_senders:
+        text += f", {stats.waiting_senders} waiting to send"
+    if stats.waiting_receivers:
+        text += f", {stats.waiting_receivers} waiting to receive"
+    text += f", senders={stats.senders}, receivers={stats.receivers}"
+    if stats.closed:
         text += ", closed"
     if state.creation_site is not None:
         text += f", made at {state.creation_site}"
@@ -1069,6 +1114,8 @@ cdef class End:
     @property
     def capacity(self):
         """How many values the buffer can hold; 0 where each is handed over, ``math.inf`` where there is no bound."""
+        if self.state.feed is not None:
+            return count(self.state).capacity
         return math.inf if self.state.capacity == PY_SSIZE_T_MAX else self.state.capacity
 
     @property
@@ -1077,6 +1124,8 @@ cdef class End:
         return view_of(self.state)
 
     def __len__(self):
+        if self.state.feed is not None:
+            return count(self.state).buffered
         return self.state.used
 
     def __bool__(self):
@@ -1088,18 +1137,7 @@ cdef class End:
 
     def stats(self):
         """The counters and the state of the channel at this instant, as a `ChannelStats`."""
-        cdef ChannelState state = self.state
-        cdef ChannelStats snapshot = ChannelStats.__new__(ChannelStats)
-        snapshot.sent = state.sent
-        snapshot.received = state.received
-        snapshot.waiting_senders = state.senders.length
-        snapshot.waiting_receivers = state.receivers.length
-        snapshot.senders = state.open_senders
-        snapshot.receivers = state.open_receivers
-        snapshot.capacity = self.capacity
-        snapshot.buffered = state.used
-        snapshot.closed = state.closed
-        return snapshot
+        return count(self.state)
 
     def __repr__(self):
         own = ", this handle closed" if self.end_closed else ""
@@ -1110,7 +1148,6 @@ cdef class End:
         return types.GenericAlias(cls, item)
 
 
-@cython.final
 @cython.no_gc_clear
 cdef class Sender(End):
     """The sending end of a channel, made by `channel`, `clone` or `Channel.sender`.
@@ -1463,7 +1500,7 @@ Example:
         cdef Channel twin
         if self.state.closed:
             raise closed_error(self.state, self, "send")
-        twin = view_of(self.state)
+        twin = plain_view(self.state)
         twin.counts_sender = twin.counts_receiver = True
         self.state.open_senders += 1
         self.state.open_receivers += 1

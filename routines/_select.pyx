@@ -22,7 +22,7 @@ import asyncio
 import inspect
 import random
 
-from .errors import SelectError, Timeout
+from .errors import Lagged, SelectError, Timeout
 
 cimport cython
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
@@ -518,7 +518,7 @@ cdef class Select(Park):
         handler = arguments[2] if len(arguments) == 3 else None
         if end is None:
             self.add(None, handler, None)
-        elif type(end) is Sender or type(end) is Channel:
+        elif isinstance(end, (Sender, Channel)):
             self.add(end.case(arguments[1]), handler, None)
         else:
             self.check_building()
@@ -871,6 +871,8 @@ cdef class Select(Park):
         value = self.value
         self.release()
         if kind == CASE_RECEIVE:
+            if failed and value is not None:
+                raise Lagged(value)
             return selected(index, value, not failed, source)
         if kind == CASE_SEND:
             if failed:
@@ -908,6 +910,8 @@ cdef class Select(Park):
         self.release()
         if kind == CASE_RECEIVE:
             if failed:
+                if value is not None:
+                    raise Lagged(value)
                 on_close = <object>PyTuple_GET_ITEM(parts, 2)
                 if on_close is None:
                     raise closed_error((<End>source).state, <End>source, "receive")
@@ -1071,8 +1075,8 @@ cdef PySendResult select_send(Select park, PyObject *argument, PyObject **result
             return yield_park(park, result)
     if park.state == PARK_COMPLETE and park.outcome == CHOSEN_CASE and park.building is None:
         source = <object>PyTuple_GET_ITEM(park.sources, park.index)
-        if kind_of(source) == CASE_RECEIVE:
-            value = selected(park.index, park.value, not park.failed, source)
+        if kind_of(source) == CASE_RECEIVE and not park.failed:
+            value = selected(park.index, park.value, True, source)
             park.release()
             return return_selected(value, result)
     return park_send(park, argument, result)
@@ -1216,10 +1220,11 @@ cdef class SelectorWatch(Watch):
         settle_park(park)
         return 1
 
-    cdef int give_value(self) except -1:
+    cdef int give_value(self, ChannelPark receiver) except -1:
         cdef NextPark park = self.hub.park
         if park is None or self.end.end_closed:
             return 0
+        receiver.value = self.value
         self.hub.park = None
         park.watch = self
         park.failed = False
@@ -1307,6 +1312,8 @@ cdef class NextPark(ChannelPark):
                 raise StopAsyncIteration
             raise SelectError(f"{selector!r} has no case; add one with add()")
         if watch.kind == CASE_RECEIVE:
+            if failed and value is not None:
+                raise Lagged(value)
             return selected(watch.key, value, not failed, watch.source)
         if watch.kind == CASE_SEND:
             return selected(watch.key, None, not failed, watch.end)

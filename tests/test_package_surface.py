@@ -13,6 +13,7 @@ CORE = [
     "channel", "Channel", "Sender", "Receiver", "ChannelStats",
     "Error", "ChannelClosed", "SendError", "RecvError", "SelectError", "SpawnError", "Aborted", "Timeout",
     "Lagged", "Deadlock", "RuntimeClosed", "Runtime", "RuntimeConfig", "runtime", "dump", "set_debug",
+    "broadcast", "watch", "oneshot", "BroadcastSender", "Subscription", "WatchSender", "WatchReceiver",
 ]  # fmt: skip
 
 SURFACE = {
@@ -30,6 +31,10 @@ SURFACE = {
         "recv", "try_recv", "recv_blocking", "recv_ok", "recv_many", "batches", "clone", "close", "closed",
         "wait_closed", "capacity", "channel", "stats",
     ],
+    "BroadcastSender": ["send", "try_send", "send_many", "subscribe", "clone", "close", "channel", "stats"],
+    "Subscription": ["recv", "try_recv", "recv_many", "clone", "close", "channel", "stats"],
+    "WatchSender": ["send", "try_send", "value", "subscribe", "clone", "close", "channel", "stats"],
+    "WatchReceiver": ["changed", "value", "recv", "try_recv", "clone", "close", "channel", "stats"],
     "Channel": [
         "send", "try_send", "send_blocking", "send_many", "recv", "try_recv", "recv_blocking", "recv_ok", "recv_many", "batches",
         "close", "closed", "wait_closed", "capacity", "stats", "sender", "receiver",
@@ -96,7 +101,7 @@ def test_the_package_is_marked_as_typed_and_has_stubs():
 
 
 def test_the_types_say_that_they_live_in_the_package():
-    for name in ("Routine", "Sender", "Receiver", "Channel"):
+    for name in ("Routine", "Sender", "Receiver", "Channel", "Subscription", "WatchReceiver"):
         assert getattr(routines, name).__module__.startswith("routines")
         assert getattr(routines, name).__name__ == name
 
