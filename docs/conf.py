@@ -66,8 +66,9 @@ class ReadmeFigures(SphinxDirective):
         )
         if marked is None:
             raise self.error("README.md has no benchmark table")
-        # From Markdown: links lose their address, and what is code there is code here.
-        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", marked[1]).replace("`", "``")
+        # From Markdown: what is code there is code here, and links lose their address, but for those to a page of this documentation.
+        text = re.sub(r"\[([^]]*)\]\((?!docs/)[^)]*\)", r"\1", marked[1].replace("`", "``"))
+        text = re.sub(r"\[[^]]*\]\(docs/(\w+)\.rst\)", r":doc:`\1`", text)
         lines: list[str] = []
         for row in text.splitlines():
             if not row.startswith("|"):
