@@ -1,4 +1,5 @@
-// Ten thousand goroutines in a row, each of which adds one to what its neighbour says.
+// Ten thousand goroutines in a row, each of which adds one to
+// what its neighbour says.
 package main
 
 import "fmt"

@@ -1,4 +1,6 @@
-"""Ten thousand routines in a row, each of which adds one to what its neighbour says."""
+"""Ten thousand routines in a row, each of which adds one to
+what its neighbour says.
+"""
 
 from routines import channel, go, run
 

@@ -1,4 +1,7 @@
-"""Fan-in: one channel for what two talkers say. Each message carries a channel on which its talker waits for the next turn."""
+"""Fan-in: one channel for what two talkers say. Each message
+carries a channel on which its talker waits for the next
+turn.
+"""
 
 from contextlib import suppress
 from itertools import count

@@ -1,4 +1,5 @@
-// A generator: a function that returns a channel, and fills it from a goroutine of its own.
+// A generator: a function that returns a channel, and fills
+// it from a goroutine of its own.
 package main
 
 import "fmt"

@@ -1,4 +1,6 @@
-"""A generator: a function that returns a receiver, and fills its channel from a routine of its own."""
+"""A generator: a function that returns a receiver, and fills
+its channel from a routine of its own.
+"""
 
 from contextlib import suppress
 
@@ -10,7 +12,8 @@ def fibonacci():
 
     async def fill():
         a, b = 0, 1
-        with suppress(ChannelClosed):  # nobody receives any more: Go's goroutine would stay
+        # Nobody receives any more: Go's goroutine would stay.
+        with suppress(ChannelClosed):
             while True:
                 await tx.send(a)
                 a, b = b, a + b

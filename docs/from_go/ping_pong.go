@@ -1,4 +1,5 @@
-// Two players and one ball, on an unbuffered channel: the table.
+// Two players and one ball, on an unbuffered channel: the
+// table.
 package main
 
 import "fmt"

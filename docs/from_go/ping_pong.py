@@ -1,4 +1,6 @@
-"""Two players and one ball, on an unbuffered channel: the table."""
+"""Two players and one ball, on an unbuffered channel: the
+table.
+"""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,5 @@
-// A pipeline that is called off: closing done tells every stage that nobody wants the rest.
+// A pipeline that is called off: closing done tells every
+// stage that nobody wants the rest.
 package main
 
 import (

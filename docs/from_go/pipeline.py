@@ -1,4 +1,7 @@
-"""A pipeline that is called off: the stages end because nobody receives any more. No done channel, no count of who is left."""
+"""A pipeline that is called off: the stages end because
+nobody receives any more. No done channel, no count of who
+is left.
+"""
 
 from contextlib import suppress
 from itertools import count
@@ -12,7 +15,8 @@ def stage(function, *ins):
     """A routine for each of `ins`, all of which send to the receiver that is returned."""
     tx, rx = channel()
     running.extend(go(function, each, tx.clone()) for each in ins)
-    tx.close()  # only the clones count: the last stage to end closes the channel
+    # Only the clones count: the last stage to end closes it.
+    tx.close()
     return rx
 
 

@@ -1,4 +1,5 @@
-// The prime sieve: a chain of goroutines, each of which filters the multiples of one prime.
+// The prime sieve: a chain of goroutines, each of which
+// filters the multiples of one prime.
 package main
 
 import "fmt"

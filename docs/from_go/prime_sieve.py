@@ -1,4 +1,6 @@
-"""The prime sieve: a chain of routines, each of which filters the multiples of one prime."""
+"""The prime sieve: a chain of routines, each of which filters
+the multiples of one prime.
+"""
 
 from contextlib import suppress
 from itertools import count
@@ -7,7 +9,8 @@ from routines import ChannelClosed, channel, go, run
 
 
 async def generate(out):
-    with suppress(ChannelClosed):  # the chain ends from behind when nobody takes the last filter's numbers
+    # When nobody takes the last filter's numbers, the chain ends.
+    with suppress(ChannelClosed):
         await out.send_many(count(2))
 
 

@@ -1,4 +1,5 @@
-// The first of three replicas: ask all, use the first answer, call the others off.
+// The first of three replicas: ask all, use the first answer,
+// call the others off.
 package main
 
 import (

@@ -1,4 +1,6 @@
-"""The first of three replicas: ask all, use the first answer, call the others off."""
+"""The first of three replicas: ask all, use the first answer,
+call the others off.
+"""
 
 from routines import go, run, select, sleep
 
@@ -13,10 +15,12 @@ async def ask(replica):
 async def first(*replicas):
     asked = [go(ask, replica) for replica in replicas]
     try:
-        return (await select(*asked)).value  # a routine is a source: ready when it is done
+        # A routine is a source: ready when it is done.
+        return (await select(*asked)).value
     finally:
+        # No context to pass down: each stops where it waits.
         for routine in asked:
-            routine.abort()  # no context to pass down: it stops where it waits
+            routine.abort()
 
 
 async def main():

@@ -1,4 +1,6 @@
-// A subscription: one loop that fetches, keeps what is not taken yet, delivers, and answers to close. A nil channel switches a case off.
+// A subscription: one loop that fetches, keeps what is not
+// taken yet, delivers, and answers to close. A nil channel
+// switches a case off.
 package main
 
 import "fmt"

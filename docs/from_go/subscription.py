@@ -1,4 +1,7 @@
-"""A subscription: one loop that fetches, keeps what is not taken yet, delivers, and answers to close. None switches a case off."""
+"""A subscription: one loop that fetches, keeps what is not
+taken yet, delivers, and answers to close. None switches a
+case off.
+"""
 
 from routines import Channel, Selected, go, run, select
 
@@ -13,7 +16,8 @@ async def serve(updates, closing):
     due = Channel(1)
     await due.send(None)
     while True:
-        update = updates.case(pending[0]) if pending else None  # None: never ready
+        # None is never ready.
+        update = updates.case(pending[0]) if pending else None
         start_fetch = due if len(pending) < 3 else None  # enough for now
         match await select(start_fetch, update, closing):
             case Selected(0):

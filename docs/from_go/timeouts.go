@@ -1,4 +1,5 @@
-// Timeouts: for one message, for the whole conversation, and a goroutine that is asked to stop and cleans up first.
+// Timeouts: for one message, for the whole conversation, and
+// a goroutine that is asked to stop and cleans up first.
 package main
 
 import (

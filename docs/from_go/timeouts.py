@@ -1,4 +1,6 @@
-"""Timeouts: for one message, for the whole conversation, and a routine that is asked to stop and cleans up first."""
+"""Timeouts: for one message, for the whole conversation, and
+a routine that is asked to stop and cleans up first.
+"""
 
 from itertools import count
 

@@ -1,4 +1,5 @@
-// A worker pool: three workers share the jobs; the results are closed when the last of them is done.
+// A worker pool: three workers share the jobs; the results
+// are closed when the last of them is done.
 package main
 
 import (

@@ -1,4 +1,6 @@
-"""A worker pool: three workers share the jobs; the results are closed when the last of them is done."""
+"""A worker pool: three workers share the jobs; the results
+are closed when the last of them is done.
+"""
 
 from routines import channel, go, run
 
@@ -19,7 +21,8 @@ async def main():
     send_results, results = channel(10)
     for _ in range(3):
         go(work, jobs.clone(), send_results.clone())
-    send_results.close()  # from here on only the workers' clones count: no WaitGroup
+    # From here on only the workers' clones count: no WaitGroup.
+    send_results.close()
     go(produce, send_jobs)
     print("sum", sum([value async for _, value in results]))
 

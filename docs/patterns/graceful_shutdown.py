@@ -1,4 +1,6 @@
-"""Graceful shutdown: take nothing new, finish what was taken, and when that lasts too long, stop it."""
+"""Graceful shutdown: take nothing new, finish what was taken, and when that lasts too
+long, stop it.
+"""
 
 import asyncio
 import signal

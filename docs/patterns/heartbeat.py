@@ -1,4 +1,6 @@
-"""A heartbeat: who has not been heard of for long enough is stuck, and another takes its place."""
+"""A heartbeat: who has not been heard of for long enough is stuck, and another takes
+its place.
+"""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,6 @@
-"""A pipeline: read, parse in three workers, sum up. The first stage that fails ends all of them."""
+"""A pipeline: read, parse in three workers, sum up. The first stage that fails ends all
+of them.
+"""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""Publish and subscribe: everybody hears everything from then on; who does not keep up is told how much was missed, and goes on."""
+"""Publish and subscribe: everybody hears everything from then on; who does not keep up
+is told how much was missed, and goes on.
+"""
 
 import asyncio
 

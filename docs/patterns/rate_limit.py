@@ -1,4 +1,6 @@
-"""A rate limit with a burst: a request takes a token, a ticker puts tokens back, a full bucket drops them."""
+"""A rate limit with a burst: a request takes a token, a ticker puts tokens back, a full
+bucket drops them.
+"""
 
 import asyncio
 import time

@@ -1,4 +1,6 @@
-"""Replicated requests: ask the fastest, and after a pause the others as well; the first answer counts, the rest is stopped."""
+"""Replicated requests: ask the fastest, and after a pause the others as well; the first
+answer counts, the rest is stopped.
+"""
 
 from contextlib import suppress
 

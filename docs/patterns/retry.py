@@ -1,4 +1,6 @@
-"""Retries: with a pause that doubles and is drawn at random, so that many clients do not come back at once, all within one deadline."""
+"""Retries: with a pause that doubles and is drawn at random, so that many clients do
+not come back at once, all within one deadline.
+"""
 
 import random
 

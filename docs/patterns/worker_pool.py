@@ -1,4 +1,6 @@
-"""A worker pool that keeps order: as many results ahead as there is room for, and no more."""
+"""A worker pool that keeps order: as many results ahead as there is room for, and no
+more.
+"""
 
 import asyncio
 
