@@ -86,8 +86,8 @@ class _Stage(Generic[_R]):
                 self.cause = ended.__cause__
                 self._close_sources(self.cause)
         except BaseException as error:
-            # Downstream hears of it; where downstream is gone, this is how a worker ends, and there is nobody to tell.
-            self.end(error)
+            # Downstream hears of it; where downstream is gone, this is how a worker ends, and no failure.
+            self.end(None if isinstance(error, ChannelClosed) and self.tx.closed else error)
             if not isinstance(error, Exception):
                 raise
         self.workers -= 1

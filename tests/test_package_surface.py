@@ -100,6 +100,16 @@ def test_the_package_is_marked_as_typed_and_has_stubs():
         assert (package / f"{module}.pyi").exists(), f"{module} has no stub"
 
 
+def test_the_stages_are_a_module_of_their_own_and_shadow_nothing():
+    stages = importlib.import_module("routines.stages")
+    assert set(stages.__all__) == {
+        "batch", "collect", "filter", "into", "map", "merge", "pipe", "throttle",
+    }  # fmt: skip
+    for name in stages.__all__:
+        assert inspect.getdoc(getattr(stages, name))
+        assert name not in routines.__all__
+
+
 def test_the_types_say_that_they_live_in_the_package():
     for name in ("Routine", "Sender", "Receiver", "Channel", "Subscription", "WatchReceiver"):
         assert getattr(routines, name).__module__.startswith("routines")

@@ -217,6 +217,9 @@ async def test_it_stops_while_it_has_a_value_that_nobody_takes(make):
     await settle()
     out.close()
     await until(lambda: tx.closed and rx.closed)
+    with pytest.raises(ChannelClosed) as caught:
+        tx.try_send("nobody wants it")
+    assert caught.value.__cause__ is None, "that is no failure"
 
 
 @each_stage
