@@ -81,9 +81,11 @@ def enter(contestant: str) -> Measure:
     if contestant == "routines":
         import broadcasts_routines
         import selects_routines
+        import sync_routines
         import workloads_routines
 
-        works = workloads_routines.WORKLOADS | selects_routines.WORKLOADS | broadcasts_routines.WORKLOADS
+        works = workloads_routines.WORKLOADS | selects_routines.WORKLOADS
+        works |= broadcasts_routines.WORKLOADS | sync_routines.WORKLOADS
         return measure_coroutines(works, start=workloads_routines.START)
     if contestant == "tasks":
         import workloads_routines
@@ -91,15 +93,12 @@ def enter(contestant: str) -> Measure:
         return measure_coroutines(workloads_routines.TASK_WORKLOADS)
     import broadcasts_asyncio
     import selects_asyncio
+    import sync_asyncio
     import workloads_asyncio
     import workloads_citizen
 
-    works = (
-        workloads_asyncio.WORKLOADS
-        | selects_asyncio.WORKLOADS
-        | broadcasts_asyncio.WORKLOADS
-        | workloads_citizen.WORKLOADS
-    )
+    works = workloads_asyncio.WORKLOADS | selects_asyncio.WORKLOADS | workloads_citizen.WORKLOADS
+    works |= broadcasts_asyncio.WORKLOADS | sync_asyncio.WORKLOADS
     if contestant == "asyncio":
         return measure_coroutines(works)
     if contestant == "factory":

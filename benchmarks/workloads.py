@@ -18,6 +18,9 @@ BURST = 1_280
 SLEEPERS = 10_000
 """Sleepers at once."""
 
+MEMBERS = 1_000
+"""Routines of one group."""
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -98,6 +101,11 @@ WORKLOADS = (
     Workload("watch_10", "watch, 10 readers", "update", MESSAGES),
     Workload("watch_10_million", "the same, 1,000,000 updates in a row", "update", 1_000_000),
     Workload("timeout_unused", "timeout that is not needed", "timeout", MESSAGES),
+    Workload("mutex", "mutex that is free", "lock", MESSAGES),
+    Workload("mutex_contended", "mutex, 10 contend", "lock", MESSAGES),
+    Workload("wait_group", "wait group of 1,000", "routine", MEMBERS),
+    Workload("wait_group_by_hand", "the same, add and done", "routine", MEMBERS),
+    Workload("group_all", "group of 1,000", "routine", MEMBERS),
     Workload("sleepers_wall", "10,000 sleepers of 10 ms, time in all", "sleeper", SLEEPERS),
     Workload("sleepers_late", "the same, lateness at p50", "sleeper", SLEEPERS),
     Workload("create_tasks", "100,000 tasks", "task", 100_000),
@@ -146,6 +154,11 @@ BARS = (
     Bar("broadcast_100", "asyncio", 1 / 5),
     Bar("watch_10_million", "routines", 1.2, rival_workload="watch_10"),
     Bar("timeout_unused", "asyncio", 0.15),
+    Bar("mutex", "asyncio", 0.5),
+    Bar("mutex_contended", "asyncio", 0.2),
+    Bar("wait_group", "go1", 1.5),
+    Bar("wait_group_by_hand", "go1", 1.5),
+    Bar("group_all", "asyncio", 0.3),
     Bar("sleepers_wall", "go1", 2.0),
     Bar("sleepers_wall", "asyncio", 1 / 3),
     Bar("sleepers_late", "go1", 2.0),

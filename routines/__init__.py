@@ -3,7 +3,7 @@
 Everything here works inside a running asyncio program, from routines and from plain tasks alike.
 """
 
-from . import _registry
+from . import _registry, context
 from ._broadcast import (
     BroadcastSender,
     Subscription,
@@ -15,8 +15,10 @@ from ._broadcast import (
 )
 from ._channel import Channel, Receiver, Sender, channel
 from ._core import Routine, current, go, set_debug, spawn, task_factory, yield_now
+from ._groups import WaitGroup
 from ._select import Selected, Selector, case, select
 from ._stats import ChannelStats
+from ._sync import Mutex, RWMutex, Semaphore
 from ._timer import Ticker, after, sleep, timeout
 from .debug import dump
 from .errors import (
@@ -32,7 +34,9 @@ from .errors import (
     SpawnError,
     Timeout,
 )
+from .groups import group
 from .runtime import Runtime, RuntimeConfig, run, runtime
+from .sync import Cond, Once
 
 _registry.install()
 
@@ -44,9 +48,13 @@ __all__ = [
     "Channel",
     "ChannelClosed",
     "ChannelStats",
+    "Cond",
     "Deadlock",
     "Error",
     "Lagged",
+    "Mutex",
+    "Once",
+    "RWMutex",
     "Receiver",
     "RecvError",
     "Routine",
@@ -56,21 +64,25 @@ __all__ = [
     "SelectError",
     "Selected",
     "Selector",
+    "Semaphore",
     "SendError",
     "Sender",
     "SpawnError",
     "Subscription",
     "Ticker",
     "Timeout",
+    "WaitGroup",
     "WatchReceiver",
     "WatchSender",
     "after",
     "broadcast",
     "case",
     "channel",
+    "context",
     "current",
     "dump",
     "go",
+    "group",
     "oneshot",
     "run",
     "runtime",

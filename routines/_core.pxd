@@ -75,6 +75,8 @@ cdef class WaitQueue:
     cdef Park last
     cdef Py_ssize_t length
 
+    cdef int ended(self, Routine routine) except -1     # of a kind that belongs to a routine's joiners: it is done
+
 
 cdef inline void queue_append(WaitQueue queue, Park park) noexcept:
     """``park`` is in no queue: it has no neighbours."""
@@ -219,3 +221,8 @@ cdef PySendResult resume_unsettled(Park park, PyObject **result) except PYGEN_ER
 cdef object creation_site()
 cdef bint debug_enabled
 cdef object fast_function(object module, str name, void *call, str doc)
+cdef int fast_method(type made_for, str name, void *call, str doc) except -1
+cdef object coroutine_to_go(Scheduler scheduler, PyObject **arguments, Py_ssize_t count, PyObject *names)
+cdef Routine launch(Scheduler scheduler, object coroutine, object name, object context)
+cdef Routine hold(Scheduler scheduler, object coroutine, Park gate)
+cdef int let_go(Park gate) except -1

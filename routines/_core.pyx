@@ -278,8 +278,31 @@ cdef extern from *:
         method->ml_doc = doc;
         return PyCFunction_NewEx(method, NULL, module);
     }
+
+    /* The same for a method of a compiled type. */
+    static int routines_fast_method(PyObject *type, const char *name, void *call, const char *doc)
+    {
+        PyObject *descriptor;
+        int result;
+        PyMethodDef *method = (PyMethodDef *)PyMem_Calloc(1, sizeof(*method));
+        if (method == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        method->ml_name = name;
+        method->ml_meth = (PyCFunction)call;
+        method->ml_flags = METH_FASTCALL | METH_KEYWORDS;
+        method->ml_doc = doc;
+        descriptor = PyDescr_NewMethod((PyTypeObject *)type, method);
+        if (descriptor == NULL) return -1;
+        result = PyDict_SetItemString(((PyTypeObject *)type)->tp_dict, name, descriptor);
+        Py_DECREF(descriptor);
+        PyType_Modified((PyTypeObject *)type);
+        return result;
+    }
     """
     object routines_fast_function(object module, const char *name, void *call, const char *doc)
+    int routines_fast_method(object made_for, const char *name, void *call, const char *doc) except -1
     object steal "routines_steal"(PyObject *pointer)    # the reference becomes the caller's
 
 
@@ -667,12 +690,14 @@ def hand_back(task, arguments):
         task.uncancel()
 
 
-@cython.final
 cdef class WaitQueue:
     """Parks that wait for one thing, in FIFO order; leaving is O(1).
 
     Neighbours own one another both ways: a chain of a million that is owned one way overflows the C stack when it is dropped.
     """
+
+    cdef int ended(self, Routine routine) except -1:
+        return 0
 
 
 cdef TaskDriver bind_task(Park park, object function, object context):
@@ -880,9 +905,16 @@ cdef object fast_function(object module, str name, void *call, str doc):
     return routines_fast_function(module, raw_name, call, raw_doc)
 
 
-cdef Routine launch(Scheduler scheduler, object coroutine, object name, object context):
-    """Make the routine and put it last in the ring. Everything that can fail comes first."""
-    global last_id
+cdef int fast_method(type made_for, str name, void *call, str doc) except -1:
+    """A method of ``call(self, arguments, count, names)``, which finds ``self`` checked."""
+    cdef bytes raw_name = name.encode()
+    cdef bytes raw_doc = doc.encode()
+    fast_texts.append((raw_name, raw_doc))
+    return routines_fast_method(made_for, raw_name, call, raw_doc)
+
+
+cdef inline Routine enlisted(Scheduler scheduler, object coroutine, object name, object context):
+    """Make the routine: live and ready, but not in the ring yet."""
     cdef Routine routine = Routine.__new__(Routine)
     routine.coroutine = coroutine
     routine.run_context = PyContext_CopyCurrent() if context is None else context
@@ -891,8 +923,40 @@ cdef Routine launch(Scheduler scheduler, object coroutine, object name, object c
         routine.spawn_site = spawn_site(scheduler)
     routine.scheduler = scheduler
     enlist(scheduler, routine)
+    return routine
+
+
+cdef Routine launch(Scheduler scheduler, object coroutine, object name, object context):
+    """Make the routine and put it last in the ring. Everything that can fail comes first."""
+    cdef Routine routine = enlisted(scheduler, coroutine, name, context)
     scheduler.make_ready(routine)
     return routine
+
+
+cdef Routine hold(Scheduler scheduler, object coroutine, Park gate):
+    """Make a routine that may not take its first step before `let_go` is called with ``gate``; meanwhile its state is "ready".
+
+    It is parked like any other, so a cancellation unlinks the gate and ends it.
+    """
+    cdef Routine routine = enlisted(scheduler, coroutine, None, None)
+    gate.wait = ROUTINE_READY       # the index of that name
+    gate.state = PARK_OPEN
+    gate.blocking = 0
+    gate.driver = routine
+    routine.waiter = gate
+    routine.parked_at = routines_monotonic()
+    routine.status = ROUTINE_PARKED
+    return routine
+
+
+cdef int let_go(Park gate) except -1:
+    """Put what `hold` has made into the ring, as if it had been started now; the gate is unlinked already."""
+    cdef Routine routine = <Routine>gate.driver
+    gate.driver = None
+    gate.state = PARK_DONE
+    routine.waiter = None
+    routine.status = ROUTINE_READY
+    return routine.scheduler.make_ready(routine)
 
 
 cdef int enlist(Scheduler scheduler, Routine routine) except -1:
@@ -985,8 +1049,8 @@ cdef str no_loop(object candidate):
     )
 
 
-cdef object call_go(PyObject *module, PyObject **arguments, Py_ssize_t count, PyObject *names):
-    cdef Scheduler scheduler = running_scheduler()
+cdef object coroutine_to_go(Scheduler scheduler, PyObject **arguments, Py_ssize_t count, PyObject *names):
+    """What a function such as go() is to start, from the arguments that it got."""
     cdef object function
     cdef object coroutine
     if count == 0:
@@ -1013,7 +1077,12 @@ cdef object call_go(PyObject *module, PyObject **arguments, Py_ssize_t count, Py
                 )
         elif not routines_coroutine_is_fresh(coroutine):
             check_coroutine(coroutine)
-    return launch(scheduler, coroutine, None, None)
+    return coroutine
+
+
+cdef object call_go(PyObject *module, PyObject **arguments, Py_ssize_t count, PyObject *names):
+    cdef Scheduler scheduler = running_scheduler()
+    return launch(scheduler, coroutine_to_go(scheduler, arguments, count, names), None, None)
 
 
 go = fast_function(__name__, "go", <void *>call_go, """go(fn, /, *args, **kwargs)
@@ -1203,6 +1272,8 @@ Raises:
                 joiner = joiners.first
                 queue_remove(joiners, joiner)
                 settle_park(joiner)
+            if type(joiners) is not WaitQueue:
+                joiners.ended(self)     # somebody counts routines
         callbacks = self.callbacks
         if callbacks is not None:
             self.callbacks = None
@@ -1463,7 +1534,7 @@ Raises:
         while joiner is not None:
             if type(joiner.driver) is Routine:
                 waiting.add(joiner.driver)
-            elif joiner.driver is not None:
+            elif type(joiner.driver) is TaskDriver:
                 waiting.add(getattr((<TaskDriver>joiner.driver).function, "__self__", None))
             joiner = joiner.next
         waiting.discard(None)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, final
@@ -37,6 +38,11 @@ class SleepPark(Park): ...
 
 @final
 class TimerFeed(Feed): ...
+
+@final
+class Alarm(TimerTarget):
+    def __init__(self, seconds: float, function: Callable[[], object], /) -> None: ...
+    def stop(self) -> None: ...
 
 @final
 class Immediate:

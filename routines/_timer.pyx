@@ -12,6 +12,7 @@ from .errors import Timeout
 cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
+from libc.math cimport ceil
 
 from ._channel cimport ChannelState, Feed, Receiver, feed_value, new_state
 from ._core cimport (
@@ -251,6 +252,40 @@ Example:
         feed.start_feed(period, period)
 
 
+@cython.final
+cdef class Alarm(TimerTarget):
+    """Not for users: calls ``function()`` once the time of ``time.monotonic()`` has come, unless it is stopped before."""
+    cdef Scheduler scheduler
+    cdef TimerEntry timer
+    cdef object function
+
+    def __init__(self, double seconds, function, /):
+        cdef Scheduler scheduler = needed_scheduler("a deadline")
+        if self.scheduler is not None:
+            raise RuntimeError("an alarm is set once")
+        self.scheduler = scheduler
+        self.function = function
+        self.timer = scheduler.start_timer(
+            <long long>ceil(seconds * 1e9) if seconds < 9.0e9 else 0x7fffffffffffffff, self
+        )
+
+    cdef int expire(self) except -1:
+        cdef object function = self.function
+        self.timer = None
+        self.function = None
+        if function is not None:
+            function()
+        return 0
+
+    def stop(self):
+        """It calls nothing any more; from any thread."""
+        cdef TimerEntry timer = self.timer
+        self.timer = None
+        self.function = None
+        if timer is not None:
+            self.scheduler.stop_timer(timer)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # A deadline for a block
 
@@ -258,7 +293,6 @@ Example:
 @cython.final
 cdef class Immediate:
     """An awaitable that is complete: entering or leaving a block does not wait."""
-    cdef object value
 
     def __await__(self):
         return self
@@ -277,6 +311,11 @@ cdef PySendResult immediate_send(Immediate operation, PyObject *argument, PyObje
 
 cdef Immediate NOTHING = Immediate.__new__(Immediate)
 cdef Immediate spare_immediate = Immediate.__new__(Immediate)
+
+
+cdef Immediate nothing():
+    """An awaitable of None."""
+    return NOTHING
 
 
 cdef inline Immediate immediate(object value):

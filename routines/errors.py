@@ -10,7 +10,9 @@ from typing import Any
 
 __all__ = [
     "Aborted",
+    "Cancelled",
     "ChannelClosed",
+    "DeadlineExceeded",
     "Deadlock",
     "Error",
     "Lagged",
@@ -116,6 +118,20 @@ class Aborted(Error):
 
 class Timeout(Error, TimeoutError):
     """The time given was over before the operation was complete; the operation has not happened."""
+
+
+class Cancelled(Error):
+    """A context was cancelled; ``__cause__`` is what its ``cancel`` was given. Found as ``routines.context.Cancelled``."""
+
+    def __init__(self, message: str = "the context was cancelled") -> None:
+        super().__init__(message)
+
+
+class DeadlineExceeded(Timeout):
+    """The deadline of a context has passed. Found as ``routines.context.DeadlineExceeded``."""
+
+    def __init__(self, message: str = "the deadline of the context has passed") -> None:
+        super().__init__(message)
 
 
 class Lagged(Error):

@@ -374,7 +374,13 @@ def run(
             result: R = runner.run(coroutine)
             return result
         finally:
-            close_quietly(coroutine)
+            if (
+                not inspect.iscoroutine(coroutine)
+                or inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+            ):
+                close_quietly(
+                    coroutine
+                )  # one that has started, and an interrupt has left behind, is ended by the runner
             here._closed = True
             if settings.worker_threads > 1:
                 # Together, as what ends on one worker may need another for it.

@@ -60,6 +60,11 @@ async def outcome(awaitable):
         return error
 
 
+def block_of(text, routine):
+    """What a dump tells of a routine that is told of alone."""
+    return next(block for block in text.split("\n\n") if block.startswith(f"routine {routine.id} "))
+
+
 def collect():
     """A full collection; twice, as finalizers make new garbage."""
     gc.collect()

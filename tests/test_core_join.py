@@ -7,6 +7,7 @@ import time
 import pytest
 from helpers import outcome, parked, settle, until
 
+import routines
 from routines import (
     Aborted,
     Error,
@@ -528,3 +529,17 @@ async def test_id_and_state_cannot_be_written():
     with pytest.raises(AttributeError):
         routine.state = "done"
     await routine
+
+
+async def test_who_awaits_a_routine_is_told_while_a_select_waits_for_it_too():
+    async def block():
+        await asyncio.sleep(60)
+
+    routine = spawn(block())
+    joining = spawn(outcome(routine.join()))
+    selecting = spawn(outcome(routines.select(routine)))
+    await until(lambda: selecting.state == "select" and joining.state == "join")
+    assert routine._asyncio_awaited_by == {joining}
+    routine.abort()
+    await joining
+    await selecting

@@ -14,6 +14,7 @@ CORE = [
     "Error", "ChannelClosed", "SendError", "RecvError", "SelectError", "SpawnError", "Aborted", "Timeout",
     "Lagged", "Deadlock", "RuntimeClosed", "Runtime", "RuntimeConfig", "runtime", "dump", "set_debug",
     "broadcast", "watch", "oneshot", "BroadcastSender", "Subscription", "WatchSender", "WatchReceiver",
+    "group", "WaitGroup", "Mutex", "RWMutex", "Semaphore", "Once", "Cond", "context",
 ]  # fmt: skip
 
 SURFACE = {
@@ -39,6 +40,14 @@ SURFACE = {
         "send", "try_send", "send_blocking", "send_many", "recv", "try_recv", "recv_blocking", "recv_ok", "recv_many", "batches",
         "close", "closed", "wait_closed", "capacity", "stats", "sender", "receiver",
     ],
+    "group": ["go", "abort"],
+    "WaitGroup": ["add", "done", "wait", "go"],
+    "Mutex": ["lock", "try_lock", "unlock"],
+    "RWMutex": ["lock", "try_lock", "unlock", "rlock", "try_rlock", "runlock", "reading"],
+    "Semaphore": ["acquire", "try_acquire", "release"],
+    "Once": ["do"],
+    "Cond": ["wait", "wait_for", "signal", "broadcast"],
+    "context": ["background", "with_cancel", "with_timeout", "with_deadline", "with_value", "Cancelled", "DeadlineExceeded"],
 }  # fmt: skip
 
 

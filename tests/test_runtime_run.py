@@ -328,3 +328,24 @@ def test_the_interpreter_exits_without_a_crash(how):
 def test_everything_the_package_names_can_be_imported():
     for name in routines.__all__:
         assert getattr(routines, name) is not None
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_main_is_cancelled_and_awaited_where_another_routine_interrupts_the_loop(kind):
+    seen = []
+
+    async def interrupt():
+        raise kind
+
+    async def main():
+        spawn(interrupt())
+        try:
+            await sleep(60)
+        except asyncio.CancelledError:
+            await sleep(0)
+            seen.append("cancelled")
+            raise
+
+    with pytest.raises(kind):
+        run(main)
+    assert seen == ["cancelled"]
