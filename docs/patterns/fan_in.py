@@ -1,8 +1,6 @@
 """Fan-in: what several receivers bring, in one loop, until the last of them is closed."""
 
-import asyncio
-
-from routines import Selector, channel, run, sleep
+from routines import Selector, channel, group, run, sleep
 
 
 async def talk(name, words, out):
@@ -14,11 +12,11 @@ async def talk(name, words, out):
 
 async def main():
     heard = []
-    async with asyncio.TaskGroup() as talkers:
+    async with group() as talkers:
         sources = []
         for name, words in {"Ann": ["hello", "bye"], "Joe": ["yes"]}.items():
             tx, rx = channel()
-            talkers.create_task(talk(name, words, tx))
+            talkers.go(talk, name, words, tx)
             sources.append(rx)
         selector = Selector(*sources)
         async for index, text, ok, _ in selector:  # ends when no source is left

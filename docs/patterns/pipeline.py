@@ -2,9 +2,7 @@
 of them.
 """
 
-import asyncio
-
-from routines import channel, run
+from routines import channel, group, run
 
 
 async def read(lines, out):
@@ -21,14 +19,14 @@ async def parse(lines, out):
 
 
 async def total(lines):
-    """The sum for each name. ExceptionGroup with a ValueError: a line has no number."""
+    """The sum for each name. ValueError: a line has no number."""
     raw_tx, raw = channel(16)
     parsed_tx, parsed = channel(16)
     sums = {}
-    async with asyncio.TaskGroup() as stages:
-        stages.create_task(read(lines, raw_tx))
+    async with group() as stages:
+        stages.go(read, lines, raw_tx)
         for _ in range(3):
-            stages.create_task(parse(raw.clone(), parsed_tx.clone()))
+            stages.go(parse, raw.clone(), parsed_tx.clone())
         raw.close()
         parsed_tx.close()  # only the clones count from here on
         with parsed:
@@ -41,8 +39,8 @@ async def main():
     print(sorted((await total(["a=1", "b=2", "a=3"])).items()))
     try:
         await total(["a=1", "b=two", "a=3"])
-    except* ValueError as failures:
-        print(failures.exceptions[0])
+    except ValueError as error:
+        print(error)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ is told how much was missed, and goes on.
 
 import asyncio
 
-from routines import Lagged, broadcast, run
+from routines import Lagged, broadcast, group, run
 
 
 async def listen(news, heard):
@@ -16,10 +16,10 @@ async def listen(news, heard):
 async def main():
     topic, sleepy = broadcast(4)  # how far a subscriber may be behind
     heard = []
-    async with asyncio.TaskGroup() as listeners:
+    async with group() as listeners:
         with topic:
             for _ in range(2):
-                listeners.create_task(listen(topic.subscribe(), heard))
+                listeners.go(listen, topic.subscribe(), heard)
             for number in range(6):
                 await topic.send(number)
                 await asyncio.sleep(0)  # listeners have their turn

@@ -2,15 +2,13 @@
 more.
 """
 
-import asyncio
-
-from routines import channel, run, sleep
+from routines import channel, group, run, sleep
 
 
 async def ordered_map(function, items, workers, out):
     """Send what `function` returns for each item, in the order of the items, `workers` at a time.
 
-    ExceptionGroup with what `function` raised; the other workers are stopped.
+    What `function` raises stops the others, and is raised.
     """
     jobs_tx, jobs = channel()
     order_tx, order = channel(2 * workers)  # how far the workers may run ahead
@@ -28,10 +26,10 @@ async def ordered_map(function, items, workers, out):
                 with answer:
                     await answer.send(await function(item))
 
-    async with asyncio.TaskGroup() as pool:
-        pool.create_task(hand_out())
+    async with group() as pool:
+        pool.go(hand_out)
         for _ in range(workers):
-            pool.create_task(work(jobs.clone()))
+            pool.go(work, jobs.clone())
         jobs.close()
         with order, out:
             async for answered in order:
@@ -46,8 +44,8 @@ async def fetch(page):
 
 async def main():
     tx, texts = channel()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(ordered_map(fetch, range(5), 3, tx))
+    async with group() as producing:
+        producing.go(ordered_map, fetch, range(5), 3, tx)
         async for text in texts:
             print(text)
 
