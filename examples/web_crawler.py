@@ -25,7 +25,20 @@ from urllib.robotparser import RobotFileParser
 import aiohttp
 from aiohttp import web
 
-from routines import Aborted, Receiver, Sender, Timeout, channel, go, group, run, select, sleep, timeout
+from routines import (
+    Aborted,
+    ChannelClosed,
+    Receiver,
+    Sender,
+    Timeout,
+    channel,
+    go,
+    group,
+    run,
+    select,
+    sleep,
+    timeout,
+)
 
 ATTEMPTS = 3
 PAUSE = 0.02
@@ -121,7 +134,7 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> Page:
 
 async def work(session: aiohttp.ClientSession, jobs: Receiver[str], pages: Sender[Page]) -> None:
     """Fetch what is handed out, until there is nothing more."""
-    with jobs, pages:
+    with jobs, pages, suppress(ChannelClosed):  # closed: the crawl has been stopped
         async for url in jobs:
             await pages.send(await fetch(session, url))
 

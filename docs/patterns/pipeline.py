@@ -2,17 +2,19 @@
 of them.
 """
 
-from routines import channel, group, run
+from contextlib import suppress
+
+from routines import ChannelClosed, channel, group, run
 
 
 async def read(lines, out):
-    with out:
+    with out, suppress(ChannelClosed):  # closed: nobody wants the rest
         for line in lines:
             await out.send(line)
 
 
 async def parse(lines, out):
-    with lines, out:
+    with lines, out, suppress(ChannelClosed):
         async for line in lines:
             name, _, value = line.partition("=")
             await out.send((name, int(value)))

@@ -2,7 +2,9 @@
 more.
 """
 
-from routines import channel, group, run, sleep
+from contextlib import suppress
+
+from routines import ChannelClosed, channel, group, run, sleep
 
 
 async def ordered_map(function, items, workers, out):
@@ -14,14 +16,14 @@ async def ordered_map(function, items, workers, out):
     order_tx, order = channel(2 * workers)  # how far the workers may run ahead
 
     async def hand_out():
-        with jobs_tx, order_tx:
+        with jobs_tx, order_tx, suppress(ChannelClosed):  # closed: nobody wants the rest
             for item in items:
                 answer, answered = channel(1)
                 await order_tx.send(answered)  # its place in the order first
                 await jobs_tx.send((item, answer))
 
     async def work(jobs):
-        with jobs:
+        with jobs, suppress(ChannelClosed):
             async for item, answer in jobs:
                 with answer:
                     await answer.send(await function(item))
