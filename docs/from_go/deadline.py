@@ -24,7 +24,7 @@ def say(*truths):
 
 
 async def main():
-    ctx, cancel = context.with_timeout(context.background(), 0.200)
+    ctx, cancel = context.with_timeout(context.background(), 0.500)
     await page(ctx)
     cancel()
 

@@ -12,7 +12,7 @@ func talk(quit <-chan string, done chan<- string) <-chan int {
 	go func() {
 		for i := 0; ; i++ {
 			if i == 3 {
-				time.Sleep(200 * time.Millisecond) // too slow
+				time.Sleep(750 * time.Millisecond) // too slow
 			}
 			select {
 			case out <- i:
@@ -33,7 +33,7 @@ func main() {
 		select {
 		case i := <-numbers:
 			fmt.Println("heard", i)
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(250 * time.Millisecond):
 			fmt.Println("too slow")
 			talking = false
 		case <-whole:

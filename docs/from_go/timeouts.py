@@ -13,7 +13,7 @@ def talk(quitting, done):
     async def say():
         for i in count():
             if i == 3:
-                await sleep(0.2)  # too slow
+                await sleep(0.75)  # too slow
             chosen = await select(tx.case(i), quitting)
             if chosen.index == 1:
                 await done.send(f"cleaned up: {chosen.value}")
@@ -29,7 +29,7 @@ async def main():
     try:
         async with timeout(10) as whole:
             while True:
-                chosen = await select(numbers, timeout=0.05)
+                chosen = await select(numbers, timeout=0.25)
                 print("heard", chosen.value)
     except Timeout:
         print("too long" if whole.expired else "too slow")

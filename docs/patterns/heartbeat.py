@@ -36,7 +36,7 @@ async def supervise(jobs):
         worker = go(work, jobs, results, beats)
         try:
             while True:
-                chosen = await select(results, beats, timeout=0.05)
+                chosen = await select(results, beats, timeout=0.5)
                 if chosen.source is results:
                     if not chosen.ok:
                         return done, workers
@@ -44,7 +44,7 @@ async def supervise(jobs):
         except Timeout:
             pass  # stuck: the next one takes over
         finally:
-            worker.abort("no beat for 50 ms")
+            worker.abort("no beat for half a second")
             with suppress(Aborted):
                 await worker.join()
 
