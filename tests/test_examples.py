@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import math
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -54,11 +53,9 @@ def test_example_runs_as_a_program(name, tmp_path):
         text=True,
         timeout=30,
     )
-    # Debug mode tells of every step that a busy machine has made slow.
-    complaints = [
-        line for line in done.stderr.splitlines() if not re.match(r"Executing <.* took [\d.]+ s", line)
-    ]
-    assert (done.returncode, complaints) == (0, [])
+    # In debug mode asyncio tells of a callback that took 0.1 s, as any may on a busy machine.
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, errors) == (0, [])
     assert done.stdout
 
 
