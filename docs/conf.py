@@ -1,10 +1,14 @@
 """Sphinx's settings, and a check that every public name has its place in the reference."""
 
+import re
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 import routines
 
@@ -35,6 +39,8 @@ doctest_test_doctest_blocks = "default"
 trim_doctest_flags = True
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_title = f"routines {release}"
 html_show_copyright = False
 html_copy_source = False
@@ -45,6 +51,36 @@ def check_public_names(app: Sphinx, env: BuildEnvironment) -> None:
     documented = {name.removeprefix("routines.") for name in env.domains["py"].objects}
     for name in sorted(set(routines.__all__) - documented):
         logging.getLogger(__name__).warning("routines.%s is public and has no place in the reference", name)
+
+
+class ReadmeFigures(SphinxDirective):
+    """What stands between README's two marks of the benchmark table, so that its figures stand in one place."""
+
+    def run(self) -> list[nodes.Node]:
+        readme = Path(__file__).parents[1] / "README.md"
+        self.env.note_dependency(str(readme))
+        marked = re.search(
+            r"<!-- benchmark table -->\n(.*)<!-- end of benchmark table -->",
+            readme.read_text("utf-8"),
+            re.DOTALL,
+        )
+        if marked is None:
+            raise self.error("README.md has no benchmark table")
+        # From Markdown: what is code there is code here, and links lose their address, but for those to a page of this documentation.
+        text = re.sub(r"\[([^]]*)\]\((?!docs/)[^)]*\)", r"\1", marked[1].replace("`", "``"))
+        text = re.sub(r"\[[^]]*\]\(docs/(\w+)\.rst\)", r":doc:`\1`", text)
+        lines: list[str] = []
+        for row in text.splitlines():
+            if not row.startswith("|"):
+                lines.append(row)
+            elif re.fullmatch(r"[|\s:-]+", row):
+                continue
+            else:
+                if not lines or not lines[-1].startswith("   "):
+                    lines += [".. list-table::", "   :header-rows: 1", "   :class: figures", ""]
+                first, *others = (cell.strip() for cell in row.strip("|").split("|"))
+                lines += [f"   * - {first}", *(f"     - {cell}".rstrip() for cell in others)]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 # Napoleon takes "What it counts: how" in an attribute's docstring for a type and a description; ours have no types there.
@@ -66,6 +102,7 @@ def restore_attribute_docstring(
 
 
 def setup(app: Sphinx) -> None:
+    app.add_directive("readme-figures", ReadmeFigures)
     app.connect("autodoc-process-docstring", keep_attribute_docstring, priority=400)
     app.connect("autodoc-process-docstring", restore_attribute_docstring, priority=600)
     app.connect("env-check-consistency", check_public_names)

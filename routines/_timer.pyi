@@ -6,7 +6,9 @@ from typing import Any, Self, final
 from ._channel import Feed, Receiver
 from ._core import Park, TimerTarget
 
-__test__: dict[str, str]  # Cython's
+# Cython's: its doctests, and what other compiled modules use.
+__test__: dict[str, str]
+__pyx_capi__: dict[str, Any]
 
 async def sleep(seconds: float | timedelta, /) -> None: ...
 def after(seconds: float | timedelta, /) -> Receiver[float]: ...
