@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from .channels import consume, produce
-from .common import OnLoop, need, routines
+from .common import WORKLOADS, OnLoop, need, routines
 
 PARKED = 100_000
 
@@ -27,19 +30,24 @@ class Parked(OnLoop):
     needs = ("channel", "go", "yield_now")
     timeout = 120
 
-    def track_bytes_per_routine(self) -> float:
+    def track_bytes_per_routine(self, _loop: str) -> float:
         """The growth of the resident set per parked routine."""
-        return self.run(self.park())
+        grown: float = self.run(self.park())
+        return grown
 
-    track_bytes_per_routine.unit = "bytes"
+    track_bytes_per_routine.unit = "bytes"  # type: ignore[attr-defined]
 
-    def peakmem_run_to_end(self) -> None:
+    def peakmem_run_to_end(self, _loop: str) -> None:
         """Park PARKED routines and let each of them end."""
         self.run(self.park())
 
+    def prepare(self) -> None:
+        """Make the channel."""
+        self.tx, self.rx = routines.channel()
+
     async def park(self) -> float:
         """Park PARKED routines, weigh them, wake them, and return the bytes of each."""
-        tx, rx = routines.channel()
+        tx, rx = self.tx, self.rx
 
         async def receive() -> None:
             await rx.recv()
@@ -56,6 +64,29 @@ class Parked(OnLoop):
         return grown / PARKED
 
 
+class AgainstTasks:
+    """What a parked routine weighs beside a task of asyncio; a process for each side."""
+
+    timeout = 120
+
+    def setup(self) -> None:
+        """Skip where there is nothing to park."""
+        need("channel", "go", "yield_now")
+
+    def track_ratio(self) -> float:
+        """The bytes of a routine that waits for a channel, divided by those of a task that waits for a queue."""
+        return self.weigh("routines") / self.weigh("asyncio")
+
+    track_ratio.unit = "× asyncio's bytes"  # type: ignore[attr-defined]
+
+    def weigh(self, contestant: str) -> float:
+        """The bytes of each, of PARKED."""
+        command = [sys.executable, str(WORKLOADS / "park.py"), contestant, str(PARKED)]
+        said = subprocess.run(command, capture_output=True, check=True, timeout=self.timeout)
+        weight: float = json.loads(said.stdout)["bytes"]
+        return weight
+
+
 class Idle:
     """Things that exist and do nothing."""
 
@@ -70,7 +101,7 @@ class Idle:
         channels = [routines.channel() for _ in range(PARKED)]
         return (resident_bytes() - before) / len(channels)
 
-    track_bytes_per_channel.unit = "bytes"
+    track_bytes_per_channel.unit = "bytes"  # type: ignore[attr-defined]
 
 
 class Million(OnLoop):
@@ -78,13 +109,16 @@ class Million(OnLoop):
 
     timeout = 120
 
-    def peakmem_capacity_64(self) -> None:
+    def peakmem_capacity_64(self, _loop: str) -> None:
         """Send a million values through a channel that holds sixty-four."""
         self.run(self.pipe(1_000_000))
 
+    def prepare(self) -> None:
+        """Make the channel."""
+        self.tx, self.rx = routines.channel(64)
+
     async def pipe(self, count: int) -> None:
         """Do the work of `peakmem_capacity_64`."""
-        tx, rx = routines.channel(64)
-        producer = routines.go(produce(tx, count))
-        await consume(rx, count)
+        producer = routines.go(produce(self.tx, count))
+        await consume(self.rx, count)
         await producer

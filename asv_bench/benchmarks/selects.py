@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .common import MESSAGES, OnLoop, need, routines
+from .common import LOOPS, MESSAGES, OnLoop, routines
 
 
 def received(value: int) -> int:
@@ -26,23 +26,22 @@ class Ready(OnLoop):
     needs = ("channel", "go", "select")
     number = 1  # the values that are there are used up by one call
 
-    def setup(self, *_: object) -> None:
+    def prepare(self) -> None:
         """Put MESSAGES values into one of the channels."""
-        super().setup()
         self.silent_tx, self.silent = routines.channel()
         self.tx, self.rx = routines.channel(MESSAGES)
         for i in range(MESSAGES):
             self.tx.try_send(i)
 
-    def time_direct(self) -> None:
+    def time_direct(self, _loop: str) -> None:
         """MESSAGES selects in the direct form."""
         self.run(self.direct())
 
-    def time_builder(self) -> None:
+    def time_builder(self, _loop: str) -> None:
         """MESSAGES selects in the builder's form, with a handler for each case."""
         self.run(self.build())
 
-    def time_default(self) -> None:
+    def time_default(self, _loop: str) -> None:
         """MESSAGES selects that take the default."""
         self.run(self.poll())
 
@@ -66,39 +65,41 @@ class Blocked(OnLoop):
     """Every select waits for a value that comes over one of the channels in turn."""
 
     needs = ("channel", "go", "select")
-    params = ([2, 10, 100],)
-    param_names = ("ways",)
+    params = (LOOPS, [2, 10, 100])
+    param_names = ("loop", "ways")
 
-    def time_select(self, ways: int) -> None:
-        """MESSAGES selects."""
-        self.run(self.wait(ways))
-
-    def time_select_with_timeout(self, ways: int) -> None:
-        """MESSAGES selects with a timeout that never comes."""
-        self.run(self.wait(ways, timeout=60.0))
-
-    def time_select_from_tasks(self, ways: int) -> None:
-        """MESSAGES selects, all by asyncio's own tasks."""
-        self.loop.run_until_complete(self.wait(ways, start=asyncio.create_task))
-
-    def time_cancelled(self, ways: int) -> None:
-        """A thousand selects that are cancelled while they wait."""
-        self.run(self.call_off(ways))
-
-    async def wait(self, ways: int, start: Any = None, **options: Any) -> None:
-        """Do the work of the three above."""
+    def prepare(self, ways: int) -> None:
+        """Make the channels."""
         ends = [routines.channel() for _ in range(ways)]
-        producer = (start or routines.go)(produce_in_turn([tx for tx, _ in ends], MESSAGES))
-        receivers = [rx for _, rx in ends]
+        self.senders = [tx for tx, _ in ends]
+        self.receivers = [rx for _, rx in ends]
+
+    def time_select(self, _loop: str, _ways: int) -> None:
+        """MESSAGES selects."""
+        self.run(self.wait())
+
+    def time_select_with_timeout(self, _loop: str, _ways: int) -> None:
+        """MESSAGES selects with a timeout that never comes."""
+        self.run(self.wait(timeout=60.0))
+
+    def time_select_from_tasks(self, _loop: str, _ways: int) -> None:
+        """MESSAGES selects, all by asyncio's own tasks."""
+        self.loop.run_until_complete(self.wait(start=asyncio.create_task))
+
+    def time_cancelled(self, _loop: str, _ways: int) -> None:
+        """A thousand selects that are cancelled while they wait."""
+        self.run(self.call_off())
+
+    async def wait(self, start: Any = None, **options: Any) -> None:
+        """Do the work of the first three."""
+        producer = (start or routines.go)(produce_in_turn(self.senders, MESSAGES))
         for _ in range(MESSAGES):
-            await routines.select(*receivers, **options)
+            await routines.select(*self.receivers, **options)
         await producer
 
-    async def call_off(self, ways: int) -> None:
+    async def call_off(self) -> None:
         """Do the work of `time_cancelled`."""
-        ends = [routines.channel() for _ in range(ways)]
-        receivers = [rx for _, rx in ends]
-        waiting = [routines.go(routines.select(*receivers, timeout=60.0)) for _ in range(1_000)]
+        waiting = [routines.go(routines.select(*self.receivers, timeout=60.0)) for _ in range(1_000)]
         await routines.yield_now()
         for routine in waiting:
             routine.cancel()
@@ -109,17 +110,16 @@ class Turns(OnLoop):
     """A `Selector`, whose registrations persist."""
 
     needs = ("channel", "go", "Selector")
-    params = ([2, 1_000],)
-    param_names = ("ways",)
+    params = (LOOPS, [2, 1_000])
+    param_names = ("loop", "ways")
 
-    def setup(self, ways: int) -> None:  # type: ignore[override]
+    def prepare(self, ways: int) -> None:
         """Make the channels and register them."""
-        super().setup()
         ends = [routines.channel() for _ in range(ways)]
         self.senders = [tx for tx, _ in ends]
         self.selector = routines.Selector(*(rx for _, rx in ends))
 
-    def time_next(self, _ways: int) -> None:
+    def time_next(self, _loop: str, _ways: int) -> None:
         """MESSAGES turns."""
         self.run(self.turn())
 
@@ -131,22 +131,23 @@ class Turns(OnLoop):
         await producer
 
 
-class Parked:
+class Parked(OnLoop):
     """Memory of selects that wait."""
 
-    def setup(self) -> None:
-        """Skip where there is no select."""
-        need("channel", "go", "select")
+    needs = ("channel", "go", "select")
 
-    def peakmem_selects(self) -> None:
+    def prepare(self) -> None:
+        """Make two channels over which nothing comes."""
+        self.ends = [routines.channel() for _ in range(2)]
+
+    def peakmem_selects(self, _loop: str) -> None:
         """A hundred thousand routines in a select of two channels with a timeout."""
-        asyncio.run(self.park())
+        self.run(self.park())
 
     async def park(self) -> None:
         """Do the work of `peakmem_selects`."""
-        _tx1, rx1 = routines.channel()
-        _tx2, rx2 = routines.channel()
-        waiting = [routines.go(routines.select(rx1, rx2, timeout=600.0)) for _ in range(100_000)]
+        receivers = [rx for _, rx in self.ends]
+        waiting = [routines.go(routines.select(*receivers, timeout=600.0)) for _ in range(100_000)]
         await routines.yield_now()
         for routine in waiting:
             routine.cancel()

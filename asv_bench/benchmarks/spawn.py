@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .common import MESSAGES, OnLoop, routines
+from .common import LOOPS, MESSAGES, OnLoop, routines
 
 BURST = 1_280
 SPINNERS = 10
@@ -29,11 +29,11 @@ async def descend(depth: int, switches: int) -> None:
 class Spawn(OnLoop):
     """Routines from start to end, BURST of them alive at once, ten bursts a call."""
 
-    def time_go(self) -> None:
+    def time_go(self, _loop: str) -> None:
         """Nobody holds the handles; the last one's end is awaited."""
         self.run(self.fire_and_forget())
 
-    def time_go_and_join(self) -> None:
+    def time_go_and_join(self, _loop: str) -> None:
         """Every handle is joined."""
         self.run(self.join_all())
 
@@ -54,11 +54,11 @@ class Spawn(OnLoop):
 class Yield(OnLoop):
     """Ten routines that give way to each other."""
 
-    params = ([1, 10],)
-    param_names = ("awaits_deep",)
+    params = (LOOPS, [1, 10])
+    param_names = ("loop", "awaits_deep")
     needs = ("go", "yield_now")
 
-    def time_switches(self, awaits_deep: int) -> None:
+    def time_switches(self, _loop: str, awaits_deep: int) -> None:
         """MESSAGES switches, below so many awaits."""
         self.run(self.spin_all(awaits_deep))
 
@@ -74,16 +74,19 @@ class Cancel(OnLoop):
 
     needs = ("channel", "go", "yield_now")
 
-    def time_abort_parked(self) -> None:
+    def prepare(self) -> None:
+        """Make a channel over which nothing comes."""
+        self.tx, self.rx = routines.channel()
+
+    def time_abort_parked(self, _loop: str) -> None:
         """Park BURST routines on one channel and abort all of them."""
         self.run(self.abort_all())
 
     async def abort_all(self) -> None:
         """Do the work of `time_abort_parked`."""
-        _tx, rx = routines.channel()
 
         async def park() -> None:
-            await rx.recv()
+            await self.rx.recv()
 
         parked = [routines.go(park()) for _ in range(BURST)]
         await routines.yield_now()
