@@ -132,7 +132,8 @@ cdef extern from *:
     }
     #define routines_as_end(handle) ((struct __pyx_obj_8routines_8_channel_End *)(handle))
     #define routines_reuse_idle(handle, idle) \\
-        routines_reuse((PyObject **)&routines_as_end(handle)->idle, (PyObject **)&routines_as_park(routines_as_end(handle)->idle)->end, handle)
+        routines_reuse((PyObject **)&routines_as_end(handle)->idle, \\
+                       (PyObject **)&routines_as_park(routines_as_end(handle)->idle)->end, handle)
     #define routines_reuse_send(handle) routines_reuse_idle(handle, spare_send)
     #define routines_reuse_receive(handle) routines_reuse_idle(handle, spare_receive)
     #define routines_retire_send(park) routines_retire(park, spare_send)

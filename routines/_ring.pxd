@@ -46,8 +46,8 @@ cdef extern from *:
     }
 
     /* Items and the None of empty slots change places, from ``place`` of a list on. */
-    static inline void routines_slots_exchange(PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t place,
-                                               Py_ssize_t count)
+    static inline void routines_slots_exchange(PyObject *slots, Py_ssize_t first, Py_ssize_t mask,
+                                               PyObject *items, Py_ssize_t place, Py_ssize_t count)
     {
         PyObject **ring = ((PyListObject *)slots)->ob_item;
         PyObject **list = ((PyListObject *)items)->ob_item + place;

@@ -349,6 +349,8 @@ def test_main_is_cancelled_and_awaited_where_another_routine_exits():
     with pytest.raises(SystemExit):
         routines.run(waits)
     assert ended == ["main"]
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_main_is_cancelled_and_awaited_where_another_routine_interrupts_the_loop(kind):
     seen = []
