@@ -29,7 +29,8 @@ cdef extern from *:
 cdef extern from *:
     """
     /* The driver of a settled operation goes into the ring, and the slot's None takes its place: no count changes. Of the counts
-       that these writes would change most are None's, and these wait for one another, as every statement of Python's changes it too.
+       that these writes would change most are None's, and those wait for one another, as every statement of Python's changes it
+       too.
        The names are those that Cython gives to what is declared below. */
     #define routines_push_driver(park, ring) \\
         do { \\
@@ -134,7 +135,7 @@ cdef class WaitQueue:
 
 
 cdef inline void queue_append(PyObject *waiting, Park park) noexcept:
-    """``park`` is in no queue: it has no neighbours. Of a queue of one, ``last`` is None: most have one, and this saves writes."""
+    """``park`` is in no queue: it has no neighbours. Of a queue of one, ``last`` is None: most have one."""
     cdef PyObject *before
     if (<WaitQueue>waiting).first is None:
         (<WaitQueue>waiting).first = park
@@ -303,7 +304,7 @@ cdef int let_go(Park gate) except -1
 
 
 cdef inline int wake_in_drain(Park park) noexcept:
-    """`wake` for the commonest case: the driver is a routine of the scheduler that drains on this thread. False where it is not."""
+    """`wake` for the commonest case: the driver is a routine of the scheduler that drains on this thread. Else False."""
     cdef PyObject *driver = <PyObject *>park.driver
     cdef PyObject *scheduler
     if type(<object>driver) is not Routine:

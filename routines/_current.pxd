@@ -1,10 +1,10 @@
 # The entry of the running task in asyncio's dictionary of current tasks, which asyncio.current_task() reads up to 3.13. Imports
 # nothing.
 #
-# Every step writes it. Through the dictionary's functions that was 140 instructions, a fourteenth of all that handing a value over
-# takes: a look-up by hash, and an insertion that looks again. But what is written is nearly always the value of the entry that was
-# added last, whose place needs no look-up. So it is replaced where it lies, after a look whether it is that entry; else the
-# dictionary is asked.
+# Every step writes it. Through the dictionary's functions that was 140 instructions, a fourteenth of all that handing a value
+# over takes: a look-up by hash, and an insertion that looks again. But what is written is nearly always the value of the entry
+# that was added last, whose place needs no look-up. So it is replaced where it lies, after a look whether it is that entry; else
+# the dictionary is asked.
 
 from cpython.object cimport PyObject
 
