@@ -349,10 +349,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_the_parent)
 
 # The routine that awaits yield_now(), between that and the end of its step; never followed. The bare yield that comes out of it
-# is then known to be ours, which gives way to routines, and not asyncio's, which gives way to the loop.
+# is then known to be ours, which gives way to routines, and not asyncio's, which gives way to the loop. Each step begins without:
+# one that was driven by hand did not give way, and its routine may be gone, its place in memory another's.
 cdef PyObject *yielded_now = NULL
-# And in which step: one that was driven by hand did not give way, and its routine may be gone, its place in memory another's.
-cdef unsigned long long yielded_in_step = 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -2423,6 +2422,7 @@ cdef class Scheduler:
             swap_current_task(self.loop, routine)
         self.published = True
         self.running = <PyObject *>routine
+        yielded_now = NULL
         reset_operations()
         if not inside and PyContext_Enter(<PyObject *>routine.run_context) < 0:
             return self.unstartable(routine)
@@ -2466,7 +2466,7 @@ cdef class Scheduler:
             if routine.cancelling_step == CANCEL_AT_SUSPENSION:
                 routine.cancelling_step = CANCEL_AT_STEP
             routine.status = ROUTINE_READY
-            if yielded_now == <PyObject *>routine and yielded_in_step == self.counters.switches:
+            if yielded_now == <PyObject *>routine:
                 yielded_now = NULL
                 ring_push_reserved(self.ready, routine)
             else:
@@ -2792,15 +2792,13 @@ cdef class YieldOperation:
 
 
 cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
-    global spare_yield, spare_yields, yielded_now, yielded_in_step
-    result[0] = NULL    # what it is on an error
+    global spare_yield, spare_yields, yielded_now
     Py_INCREF(None)
     result[0] = <PyObject *>None
     if not operation.yielded:
         operation.yielded = True
         if routines_draining != NULL:
             yielded_now = (<Scheduler>routines_draining).running
-            yielded_in_step = (<Scheduler>routines_draining).counters.switches
         return PYGEN_NEXT
     if operation.finished:
         result[0] = NULL
