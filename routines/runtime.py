@@ -279,9 +279,9 @@ class Runtime:
             ...     tx, rx = routines.channel(2)
             ...     await tx.send_many("ab")
             ...     stats = routines.runtime().stats()
-            ...     return stats.channels, stats.sends, stats.receives
+            ...     return stats.sends, stats.receives
             >>> routines.run(main())
-            (1, 2, 0)
+            (2, 0)
         """
         self._refuse_if_closed()
         return read_stats([worker.scheduler for worker in self._workers])
