@@ -15,7 +15,7 @@ import asyncio
 import signal
 import sys
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, TypeAlias
 
@@ -90,6 +90,8 @@ class Room:
                     case Left(name) if name in self.members:
                         self.members.pop(name).close()
                         self.tell_all(f"* {name} has left")
+                    case Said() | Left():  # of somebody who is not here any more
+                        pass
         finally:
             for outbox in self.members.values():
                 outbox.close()
@@ -195,7 +197,7 @@ async def talk(outbox: Receiver[str], writer: StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def served(room: Room, port: int = 0) -> AsyncIterator[int]:
+async def served(room: Room, port: int = 0) -> AsyncGenerator[int, None]:
     """Serve the room on loopback; gives the port. Afterwards everybody is gone, and has read everything or had the time to."""
     events: Sender[Event]
     happening: Receiver[Event]
@@ -234,7 +236,7 @@ class Status:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     @asynccontextmanager
-    async def shown(self) -> AsyncIterator[None]:
+    async def shown(self) -> AsyncGenerator[None, None]:
         """Draw while the block runs, if anybody can see it."""
         drawing = go(self.draw) if sys.stderr.isatty() else None
         try:

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -282,7 +282,7 @@ class Display:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     @asynccontextmanager
-    async def shown(self) -> AsyncIterator[None]:
+    async def shown(self) -> AsyncGenerator[None, None]:
         """Draw while the block runs, if anybody can see it."""
         drawing = go(self.draw) if sys.stderr.isatty() else None
         try:

@@ -15,7 +15,7 @@ import argparse
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -235,7 +235,7 @@ class Site:
         return web.Response(text="secret")
 
     @asynccontextmanager
-    async def served(self) -> AsyncIterator[str]:
+    async def served(self) -> AsyncGenerator[str, None]:
         """Serve it on a free port of loopback; gives the address of the first page."""
         app = web.Application()
         app.router.add_get("/page/{number:\\d+}", self.page)
@@ -306,7 +306,7 @@ class Display:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     @asynccontextmanager
-    async def shown(self) -> AsyncIterator[None]:
+    async def shown(self) -> AsyncGenerator[None, None]:
         """Draw while the block runs, if anybody can see it."""
         drawing = go(self.draw) if sys.stderr.isatty() else None
         try:
