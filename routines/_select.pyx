@@ -980,6 +980,12 @@ cdef class Select(Park):
             return None
         return self.sources
 
+    def __del__(self):
+        # The collector is about to clear it, while the channels that go with it close and wake whoever waits: what is cleared
+        # has to be out of their reach. Closed by its coroutine later, it finds nothing left to unlink.
+        if self.state == PARK_OPEN:
+            self.unlink()
+
     def __dealloc__(self):
         warn_if_new(self)
 
@@ -1548,11 +1554,11 @@ Example:
         waiting = ", waiting" if self.hub.park is not None else ""
         return f"<Selector with {cases}{', biased' if self.in_order else ''}{waiting}>"
 
-    def __dealloc__(self):
+    def __del__(self):
+        # Before the collector clears anything: a channel that goes with it, and closes meanwhile, tells whoever watches it.
         cdef SelectorWatch watch
-        if self.watches is not None:
-            for watch in self.watches.values():
-                watch.unlink()
+        for watch in self.watches.values():
+            watch.unlink()
 
 
 install_send(NextPark, <void *>park_send)
