@@ -160,6 +160,26 @@ def a_select_that_sends_its_channels():
     park(select(first.case(second), second.case(first)))
 
 
+def a_select_that_was_collected_and_used_again():
+    async def wait(own):
+        await select(Channel(), Channel())
+
+    own = Channel(1)
+    coroutine = wait(own)
+    own.try_send(coroutine)
+    coroutine.send(None)
+    del own, coroutine
+    gc.collect()
+    park(select(Channel(), Channel()))
+
+
+def an_operation_that_waits_for_a_close():
+    ch = Channel(1)
+    ch.try_send(ch)
+    park(ch.wait_closed())
+    park(ch.clone().wait_closed())
+
+
 def a_built_select():
     builder = select()
     gc.collect()
@@ -213,6 +233,8 @@ def subscribers_in_their_own_values():
     [
         a_select_over_channels,
         a_select_that_sends_its_channels,
+        a_select_that_was_collected_and_used_again,
+        an_operation_that_waits_for_a_close,
         a_built_select,
         two_selects_over_the_same_channels,
         a_select_over_a_subscription,
