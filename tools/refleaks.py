@@ -64,6 +64,7 @@ class EachTest:
             skipped = any(report.skipped for report in reports)
             failed = any(report.failed for report in reports)
             reports = None
+            item._report_sections.clear()  # what the test printed, kept for a report that nobody makes
             if skipped or failed:
                 item.session._setupstate.teardown_exact(nextitem)
                 if failed:
