@@ -226,7 +226,7 @@ cdef class Relay(Feed):
         cdef ChannelState channel = self.channel
         cdef ChannelState own = member.channel
         cdef Member moved
-        if own is None or channel is None or self.members is None:
+        if own is None or channel is None or self.members is None or PyList_GET_SIZE(self.members) == 0:
             return 0
         moved = <Member>self.members[PyList_GET_SIZE(self.members) - 1]
         self.members[member.place] = moved
@@ -437,8 +437,8 @@ cdef class Broadcast(Relay):
         return Relay.distribute(self)
 
     cdef Py_ssize_t left_for(self, Member member) noexcept:
-        if self.channel is None or member.channel is None:
-            return 0
+        if self.channel is None or member.channel is None or PyList_GET_SIZE(self.channel.slots) == 0:
+            return 0            # the last: the collector has been here
         return self.first + self.channel.used - max(member.position, self.first)
 
     cdef long long missed_by(self, Member member) noexcept:

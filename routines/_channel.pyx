@@ -475,7 +475,8 @@ cdef int notify_watchers(ChannelState channel) except -1:
     while following is not None:
         park = following
         following = park.next
-        if is_closed((<ClosePark>park).end):
+        # The collector may have cleared it before a channel that closes with it.
+        if (<ClosePark>park).end is None or is_closed((<ClosePark>park).end):
             queue_remove(<PyObject *>watchers, park)
             park.state = PARK_COMPLETE
             settled.append(park)

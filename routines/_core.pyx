@@ -2793,6 +2793,9 @@ cdef class YieldOperation:
 
 cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
     global spare_yield, spare_yields, yielded_now
+    if operation.finished:
+        result[0] = NULL
+        raise RuntimeError("cannot reuse already awaited yield_now(); call it for each await")
     Py_INCREF(None)
     result[0] = <PyObject *>None
     if not operation.yielded:
@@ -2800,9 +2803,6 @@ cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObj
         if routines_draining != NULL:
             yielded_now = (<Scheduler>routines_draining).running
         return PYGEN_NEXT
-    if operation.finished:
-        result[0] = NULL
-        raise RuntimeError("cannot reuse already awaited yield_now(); call it for each await")
     operation.finished = True
     if ROUTINES_KEEPS_SPARES and spare_yields < SPARE_YIELDS:
         operation.spare = spare_yield

@@ -359,8 +359,10 @@ cdef class SelectDriver(Driver):
 
     cdef int wake(self, Park park) except -1:
         cdef Select select = self.select
-        if select is None:
-            return 0        # two nodes were settled at once, by a close: the first has won. Or it is not all linked yet
+        if select is None or select.sources is None:
+            # Two nodes were settled at once, by a close: the first has won. Or it is not all linked yet, or the collector has
+            # cleared it.
+            return 0
         return select.claim(<CaseNode>park)
 
 
@@ -456,7 +458,7 @@ cdef inline Select new_select():
         made.next = None
         spare_count -= 1
         # This reference alone: nobody has kept the finished one.
-        if Py_REFCNT(<PyObject *>made) == 1:
+        if Py_REFCNT(<PyObject *>made) == 1 and not made.finalized:
             made.blocking = -1
             return made
     made = Select.__new__(Select)
@@ -503,6 +505,7 @@ cdef class Select(Park):
     cdef bint in_order          # biased
     cdef bint was_run
     cdef bint waits_for_others  # some cases are no channels
+    cdef bint finalized         # __del__ has run, which it does once
     cdef unsigned char outcome  # CHOSEN_…
     cdef bint failed            # the chosen channel was closed
     cdef Py_ssize_t index
@@ -979,6 +982,13 @@ cdef class Select(Park):
         if self.sources is None:
             return None
         return self.sources
+
+    def __del__(self):
+        # The collector is about to clear it, while the channels that go with it close and wake whoever waits: what is cleared
+        # has to be out of their reach. Closed by its coroutine later, it finds nothing left to unlink.
+        self.finalized = True
+        if self.state == PARK_OPEN:
+            self.unlink()
 
     def __dealloc__(self):
         warn_if_new(self)
@@ -1548,11 +1558,11 @@ Example:
         waiting = ", waiting" if self.hub.park is not None else ""
         return f"<Selector with {cases}{', biased' if self.in_order else ''}{waiting}>"
 
-    def __dealloc__(self):
+    def __del__(self):
+        # Before the collector clears anything: a channel that goes with it, and closes meanwhile, tells whoever watches it.
         cdef SelectorWatch watch
-        if self.watches is not None:
-            for watch in self.watches.values():
-                watch.unlink()
+        for watch in self.watches.values():
+            watch.unlink()
 
 
 install_send(NextPark, <void *>park_send)

@@ -155,9 +155,9 @@ cdef class TimerFeed(Feed):
         cdef TimerEntry timer = self.timer
         cdef TimerHeap heap
         self.timer = None
-        if timer is not None:
+        # The receiver may be collected together with its loop: then the collector may have cleared this, or the heap, before it.
+        if timer is not None and self.scheduler is not None:
             heap = self.scheduler.timers
-            # The receiver may be collected together with its loop: then the collector may have cleared the heap before it.
             if heap.entries is not None and len(heap.entries) >= heap.used:
                 self.scheduler.stop_timer(timer)
         return 0

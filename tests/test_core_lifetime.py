@@ -470,3 +470,15 @@ async def test_no_routine_is_left_behind_by_many_short_lives():
     collect()
     after = sum(type(each) is Routine for each in gc.get_objects())
     assert after <= before
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="None is immortal, and nobody counts")
+def test_refusing_to_await_a_finished_yield_again_keeps_no_reference():
+    operation = yield_now()
+    assert next(operation) is None
+    assert next(operation, "finished") == "finished"
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        with pytest.raises(RuntimeError, match="reuse"):
+            next(operation)
+    assert sys.getrefcount(None) < before + 500

@@ -9,9 +9,11 @@ from helpers import outcome, settle
 from routines import (
     Channel,
     ChannelClosed,
+    Receiver,
     RecvError,
     Selector,
     SendError,
+    broadcast,
     channel,
     go,
     select,
@@ -19,6 +21,7 @@ from routines import (
     timeout,
     yield_now,
 )
+from routines._core import Park
 
 
 @pytest.fixture
@@ -126,3 +129,128 @@ async def test_closing_joining_and_timing_out_go_on_while_the_collector_runs(sta
     with pytest.raises(TimeoutError):
         async with timeout(0.001):
             await Channel().recv()
+
+
+def park(operation):
+    """Drive an operation by hand to where it waits, so that no coroutine is there to close it before it is collected."""
+    while True:
+        step = Park.send(operation, None)
+        if step is not None:
+            return operation
+
+
+def idle_selects():
+    """Selects that are older than whatever is made after this: the collector clears the oldest first."""
+    channels = [Channel(1) for _ in range(3)]
+    for ch in channels:
+        ch.try_send(None)
+    operations = [select(ch, ch) for ch in channels]
+    for operation in operations:
+        with pytest.raises(StopIteration):
+            park(operation)
+    gc.collect()
+
+
+def a_select_over_channels():
+    park(select(Channel(), Channel()))
+
+
+def a_select_that_sends_its_channels():
+    first, second = Channel(), Channel()
+    park(select(first.case(second), second.case(first)))
+
+
+def a_select_that_was_collected_and_used_again():
+    async def wait(own):
+        await select(Channel(), Channel())
+
+    own = Channel(1)
+    coroutine = wait(own)
+    own.try_send(coroutine)
+    coroutine.send(None)
+    del own, coroutine
+    gc.collect()
+    park(select(Channel(), Channel()))
+
+
+def an_operation_that_waits_for_a_close():
+    ch = Channel(1)
+    ch.try_send(ch)
+    park(ch.wait_closed())
+    park(ch.clone().wait_closed())
+
+
+def a_built_select():
+    builder = select()
+    gc.collect()
+    park(builder.recv(Channel()).recv(Channel()).send(Channel(), builder).run())
+
+
+def two_selects_over_the_same_channels():
+    first, second = Channel(), Channel()
+    park(select(first, second))
+    park(select(first, second))
+
+
+def a_select_over_a_subscription():
+    tx, rx = broadcast(2)
+    park(select(rx, Channel()))
+    park(rx.clone().recv())
+    tx.try_send([tx, rx])
+
+
+def a_selector_that_waits():
+    selector = Selector()
+    gc.collect()
+    for _ in range(3):
+        selector.add(Channel())
+    park(selector.next())
+
+
+def a_selector_in_its_own_channels():
+    channels = [Channel() for _ in range(3)]
+    selector = Selector(*channels)
+    for ch in channels:
+        selector.add(ch.case(selector))
+
+
+def two_selectors_over_the_same_channels():
+    channels = [Channel(1) for _ in range(3)]
+    selectors = [Selector(*channels) for _ in range(2)]
+    for ch in channels:
+        ch.try_send(selectors)
+
+
+def subscribers_in_their_own_values():
+    tx, rx = broadcast(4)
+    subscribers = [rx, rx.clone(), tx.subscribe()]
+    for _ in range(4):
+        tx.try_send([tx, subscribers])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        a_select_over_channels,
+        a_select_that_sends_its_channels,
+        a_select_that_was_collected_and_used_again,
+        an_operation_that_waits_for_a_close,
+        a_built_select,
+        two_selects_over_the_same_channels,
+        a_select_over_a_subscription,
+        a_selector_that_waits,
+        a_selector_in_its_own_channels,
+        two_selectors_over_the_same_channels,
+        subscribers_in_their_own_values,
+    ],
+)
+def test_what_waits_is_collected_together_with_what_it_waits_for(make):
+    idle_selects()
+    before = len(
+        [each for each in gc.get_objects() if isinstance(each, Park | Channel | Receiver | Selector)]
+    )
+    for _ in range(5):
+        make()
+        gc.collect()
+    after = len([each for each in gc.get_objects() if isinstance(each, Park | Channel | Receiver | Selector)])
+    assert after <= before

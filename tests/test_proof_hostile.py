@@ -141,7 +141,7 @@ async def attack(picks):
             answer = call(*given_to, **named)
             if inspect.isawaitable(answer) and not isinstance(answer, asyncio.Future | routines.Routine):
                 await outcome(asyncio.wait_for(outcome_of(answer), 0.002))
-            elif isinstance(answer, routines.Routine):
+            elif isinstance(answer, routines.Routine) and answer is not asyncio.current_task():
                 answer.cancel()
         except Exception:
             pass

@@ -11,6 +11,7 @@ python=${PYTHON:-python}
 cp -r "$root/routines" "$root/tests" "$root/setup.py" "$root/pyproject.toml" "$root/README.md" "$root/LICENSE" "$work"
 [ -d "$root/tools" ] && cp -r "$root/tools" "$work"
 [ -d "$root/examples" ] && cp -r "$root/examples" "$work"
+[ -d "$root/benchmarks" ] && cp -r "$root/benchmarks" "$work" # the soak test runs one
 cd "$work"
 rm -f routines/*.so
 ROUTINES_SANITIZE=address,undefined "$python" setup.py -q build_ext --inplace
