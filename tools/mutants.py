@@ -9,6 +9,7 @@ fails, a crash and a hang all kill; a mutant that outlives every test survives, 
     python tools/mutants.py --check             that each text still stands once; builds nothing
     python tools/mutants.py --only ring heap    those whose name or file contains one of these
     python tools/mutants.py --jobs 4            that many at a time; the default is one for every core
+    python tools/mutants.py --first             only the tests most likely to notice: quick, but what survives need not survive all
 
 Ends with status 1 where a mutant survived, or could not be planted or built.
 """
@@ -57,6 +58,14 @@ SELECT = [
 CORE = ["test_core_task.py", "test_core_spawn.py", "test_core_asyncio.py", "test_core_join.py", "test_core_failure.py",
         "test_core_fairness.py", "test_core_lifetime.py", "test_citizen_order.py"]  # fmt: skip
 TIMER = ["test_core_sleep.py", "test_timer.py", "test_heap_model.py"]
+SYNC = ["test_sync_locks.py", "test_sync_waiting.py", "test_sync_threads.py"]
+GROUP = ["test_group_block.py", "test_sync_waiting.py"]
+BROADCAST = [
+    "test_broadcast_contract.py",
+    "test_broadcast_races.py",
+    "test_broadcast_model.py",
+    "test_watch_contract.py",
+]
 RING = ["test_ring_model.py", "test_channel_values.py", "test_channel_basics.py", "test_channel_model.py"]
 
 
@@ -73,12 +82,21 @@ MUTANTS = [
     # -- the ring
     Mutant("ring-full-early", "_ring.pxd", "return ring.used > ring.mask", "return ring.used > ring.mask + 1",
            "off by one: a full ring takes another item, over the oldest", RING),
-    Mutant("ring-push-place", "_ring.pxd", "(ring.head + ring.used) & ring.mask, item)",
-           "(ring.head + ring.used + 1) & ring.mask, item)", "off by one: a push leaves a hole", RING),
+    Mutant("ring-push-place", "_ring.pxd", "(ring.head + ring.used) & ring.mask, <PyObject *>item)",
+           "(ring.head + ring.used + 1) & ring.mask, <PyObject *>item)", "off by one: a push leaves a hole", RING),
     Mutant("ring-pop-head", "_ring.pxd", "ring.head = (index + 1) & ring.mask", "ring.head = index + 1",
            "the head does not wrap around", RING),
     Mutant("ring-front-head", "_ring.pxd", "ring.head = (ring.head - 1) & ring.mask", "ring.head = ring.head & ring.mask",
            "putting back overwrites the oldest item", ["test_channel_commit.py", "test_channel_cancellation.py", *RING]),
+    Mutant("ring-push-many-room", "_ring.pxd", "min(at_most, ring.mask + 1 - ring.used)", "min(at_most, ring.mask + 1)",
+           "many at once go over the oldest items", ["test_channel_batches.py", *RING]),
+    Mutant("ring-push-many-place", "_ring.pxd", "<PyObject *>ring.slots, (ring.head + ring.used) & ring.mask, ring.mask,",
+           "<PyObject *>ring.slots, ring.used & ring.mask, ring.mask,", "many at once go where a ring that begins at 0 has room",
+           ["test_channel_batches.py", *RING]),
+    Mutant("ring-pop-many-head", "_ring.pxd", "ring.head = (ring.head + count) & ring.mask", "ring.head = ring.head + count",
+           "the head does not wrap around when many are taken", ["test_channel_batches.py", *RING]),
+    Mutant("ring-pop-many-used", "_ring.pxd", "    ring.used -= count\n", "    ring.used -= min(count, 1)\n",
+           "of many that are taken one is counted", ["test_channel_batches.py", *RING]),
     Mutant("ring-grow-order", "_ring.pyx", "(self.head + index) & self.mask", "index & self.mask",
            "growing a ring that has wrapped around forgets the order", RING),
     Mutant("ring-grow-head", "_ring.pyx", "            self.head = 0\n", "            pass\n",
@@ -106,22 +124,54 @@ MUTANTS = [
     # -- the channel
     Mutant("queue-previous", "_core.pxd", "        park.next.previous = park.previous\n", "        pass\n",
            "drop an unlink: the next neighbour still knows one that has left", CHANNEL),
-    Mutant("queue-last", "_core.pxd", "        queue.last = park.previous\n", "        pass\n",
+    Mutant("queue-last", "_core.pxd", "        (<WaitQueue>waiting).last = park.previous\n", "        pass\n",
            "drop an unlink: the last in the queue leaves, and stays the last", CHANNEL),
-    Mutant("queue-length", "_core.pxd", "    queue.length -= 1\n", "", "wrong counter of who waits", CHANNEL),
+    Mutant("queue-of-one", "_core.pxd", "    if (<WaitQueue>waiting).length == 1:\n        (<WaitQueue>waiting).last = None\n", "",
+           "a queue that has become one of one remembers a last, which leaves and is appended to", CHANNEL),
+    Mutant("queue-second", "_core.pxd", "            before = <PyObject *>(<WaitQueue>waiting).first\n", "            pass\n",
+           "the second in a queue comes behind nobody", CHANNEL),
+    Mutant("queue-length", "_core.pxd", "    (<WaitQueue>waiting).length -= 1\n", "", "wrong counter of who waits", CHANNEL),
     Mutant("deliver-lifo", "_channel.pyx",
-           "            deliver(channel, <ChannelPark>channel.receivers.first, park.value)\n",
-           "            deliver(channel, <ChannelPark>channel.receivers.last, park.value)\n",
+           "    cdef ChannelPark receiver = <ChannelPark>channel.receivers.first\n",
+           "    cdef ChannelPark receiver = <ChannelPark>(\n"
+           "        channel.receivers.first if channel.receivers.last is None else channel.receivers.last)\n",
            "the receiver that came last is served first", CHANNEL),
-    Mutant("deliver-count", "_channel.pyx", "    receiver.value = value\n    channel.received += 1\n",
-           "    receiver.value = value\n", "a hand-over is not counted as received", CHANNEL),
-    Mutant("deliver-no-wake", "_channel.pyx", "    return settle_park(receiver)\n",
-           "    receiver.state = PARK_COMPLETE\n    return 0\n", "forget a wake: the receiver has its value and sleeps on", CHANNEL),
+    Mutant("deliver-count", "_channel.pyx", "    receiver.value = value\n    count_received(channel)\n",
+           "    receiver.value = value\n", "a hand-over of one of many, or at once, is not counted as received", CHANNEL),
+    Mutant("hand-over-count", "_channel.pyx",
+           "    routines_move_value(<PyObject *>sender, <PyObject *>receiver)\n    count_received(channel)\n",
+           "    routines_move_value(<PyObject *>sender, <PyObject *>receiver)\n", "a hand-over is not counted as received", CHANNEL),
+    Mutant("deliver-no-wake", "_channel.pyx", "    receiver.value = value\n    count_received(channel)\n    return settle_park(receiver)\n",
+           "    receiver.value = value\n    count_received(channel)\n    receiver.state = PARK_COMPLETE\n    return 0\n",
+           "forget a wake: a receiver that was given one of many, or a value at once, sleeps on", CHANNEL),
+    Mutant("hand-over-no-wake", "_channel.pyx",
+           "<PyObject *>receiver)\n    count_received(channel)\n    return settle_park(receiver)\n",
+           "<PyObject *>receiver)\n    count_received(channel)\n    receiver.state = PARK_COMPLETE\n    return 0\n",
+           "forget a wake: the receiver has its value and sleeps on", CHANNEL),
+    Mutant("move-keeps", "_channel.pyx",
+           "            routines_as_park(giver)->value = none_; \\\\\n        } while (0)\n\n    /* The same into",
+           "            (void)none_; \\\\\n        } while (0)\n\n    /* The same into",
+           "a value that moves from one operation to the other is owned by both", CHANNEL),
+    Mutant("push-value-uncounted", "_channel.pyx", "            ring_->used++; \\\\\n", "            ring_->used += 0; \\\\\n",
+           "a value that goes into the buffer is not among those that can be taken", CHANNEL),
+    Mutant("take-value-keeps", "_channel.pyx", "        *place = Py_NewRef(Py_None);\n", "",
+           "a value that is returned is still owned by its operation", CHANNEL),
     Mutant("take-no-wake", "_channel.pyx",
-           "    channel.received += 1\n    if sender.state == PARK_COMPLETE:\n        wake(sender)\n",
-           "    channel.received += 1\n", "forget a wake: a sender whose value was taken sleeps on", CHANNEL),
-    Mutant("take-count", "_channel.pyx", "    cdef object value\n    channel.sent += 1\n    if sender.many:",
-           "    cdef object value\n    if sender.many:", "what a parked sender gave is not counted as sent", CHANNEL),
+           "    count_received(channel)\n    if sender.state == PARK_COMPLETE:\n        wake(sender)\n",
+           "    count_received(channel)\n", "forget a wake: a sender whose value went into a batch sleeps on", CHANNEL),
+    Mutant("take-over-no-wake", "_channel.pyx", "    return settle_park(sender)\n", "    sender.state = PARK_COMPLETE\n    return 0\n",
+           "forget a wake: a sender whose value was taken sleeps on", CHANNEL),
+    Mutant("take-over-unlink", "_channel.pyx",
+           "    queue_remove(<PyObject *>channel.senders, sender)\n    routines_move_value",
+           "    routines_move_value", "drop an unlink: a sender whose value was taken stays in the queue", CHANNEL),
+    Mutant("take-over-swapped", "_channel.pyx",
+           "    routines_move_value(<PyObject *>sender, <PyObject *>receiver)\n    count_sent(channel)\n",
+           "    routines_move_value(<PyObject *>receiver, <PyObject *>sender)\n    count_sent(channel)\n",
+           "swap two names: the receiver gives its None to the sender", CHANNEL),
+    Mutant("take-count", "_channel.pyx", "    cdef object value\n    count_sent(channel)\n    if sender.many:",
+           "    cdef object value\n    if sender.many:", "what a parked sender gave to a batch or a buffer is not counted as sent", CHANNEL),
+    Mutant("take-over-count", "_channel.pyx", "    count_sent(channel)\n    count_received(channel)\n    return settle_park(sender)\n",
+           "    count_received(channel)\n    return settle_park(sender)\n", "what a parked sender gave is not counted as sent", CHANNEL),
     Mutant("refill-one", "_channel.pyx", "while channel.senders.first is not None and channel.used < channel.capacity:",
            "if channel.senders.first is not None and channel.used < channel.capacity:",
            "only one waiting sender comes into a buffer that was emptied", CHANNEL),
@@ -136,8 +186,10 @@ MUTANTS = [
     Mutant("no-refill", "_channel.pyx", "    if channel.senders.first is not None:\n        refill(channel)\n    elif",
            "    if channel.senders.first is not None:\n        pass\n    elif", "room in the buffer is not given to who waits for it",
            CHANNEL),
-    Mutant("close-keeps-senders", "_channel.pyx", "    queue_remove(waiting, park)\n    park.failed = True\n",
-           "    queue_remove(waiting, park)\n", "closing tells a parked sender that it has sent", CHANNEL),
+    Mutant("close-keeps-senders", "_channel.pyx",
+           "    queue_remove(<PyObject *>waiting, park)\n    park.failed = True\n    park.state = PARK_COMPLETE\n    if room",
+           "    queue_remove(<PyObject *>waiting, park)\n    park.state = PARK_COMPLETE\n    if room",
+           "closing tells a parked sender that it has sent", CHANNEL),
     Mutant("close-wakes-one", "_channel.pyx", "            wake(<Park>park)\n    return 0\n", "            return wake(<Park>park)\n    return 0\n",
            "forget a wake: a close wakes the first alone", CHANNEL),
     Mutant("close-cause", "_channel.pyx", "    channel.closed = True\n    channel.cause = cause\n", "    channel.closed = True\n",
@@ -148,19 +200,23 @@ MUTANTS = [
            "        if channel.used == 1 and channel.watchers is not None:\n",
            "wait_closed() of a receiver is not told that the channel is drained", CHANNEL),
     Mutant("send-before-room", "_channel.pyx",
-           "        elif channel.used < channel.capacity:\n            ring_push_reserved(channel, park.value)\n",
-           "        elif channel.used <= channel.capacity:\n"
-           "            make_room(channel)\n            channel.reserve(channel.used + 1)\n"
-           "            ring_push_reserved(channel, park.value)\n",
-           "a send does not block on a full buffer", CHANNEL),
+           "    elif channel.used < channel.capacity:\n        routines_push_value(",
+           "    elif channel.used <= channel.capacity:\n        channel.reserve(channel.used + 1)\n        routines_push_value(",
+           "off by one: a send does not block on a full buffer", CHANNEL),
     Mutant("send-unlink", "_channel.pyx",
-           "    cdef object finish(self):\n        if self.failed:\n            fail_send(self)\n        retire_send(self)\n"
-           "        return None\n\n    cdef int unlink(self) except -1:\n        if self.channel is not None:\n"
-           "            queue_remove(self.channel.senders, self)\n",
-           "    cdef object finish(self):\n        if self.failed:\n            fail_send(self)\n        retire_send(self)\n"
-           "        return None\n\n    cdef int unlink(self) except -1:\n",
+           "        retire_send(self)\n        return None\n\n    cdef int unlink(self) except -1:\n        if self.channel is not None:\n"
+           "            queue_remove(<PyObject *>self.channel.senders, self)\n",
+           "        retire_send(self)\n        return None\n\n    cdef int unlink(self) except -1:\n",
            "drop an unlink: a cancelled sender stays in the queue", CHANNEL),
-    Mutant("receive-unlink", "_channel.pyx", "            queue_remove(self.channel.receivers, self)\n", "            pass\n",
+    Mutant("send-many-unlink", "_channel.pyx",
+           "        return count\n\n    cdef int unlink(self) except -1:\n        if self.channel is not None:\n"
+           "            queue_remove(<PyObject *>self.channel.senders, self)\n",
+           "        return count\n\n    cdef int unlink(self) except -1:\n",
+           "drop an unlink: a cancelled sender of many stays in the queue", CHANNEL),
+    Mutant("send-reused", "_channel.pyx",
+           "    if end.spare_send is not None and Py_REFCNT(<PyObject *>end.spare_send) == 1:\n",
+           "    if end.spare_send is not None:\n", "a send that somebody has kept is used again", CHANNEL),
+    Mutant("receive-unlink", "_channel.pyx", "            queue_remove(<PyObject *>self.channel.receivers, self)\n", "            pass\n",
            "drop an unlink: a cancelled receiver stays in the queue, and gets a value", CHANNEL),
     Mutant("give-back-lost", "_channel.pyx", "        return put_back(self.channel, value)\n", "        return 0\n",
            "a received value that nobody fetches is lost", CHANNEL),
@@ -168,6 +224,13 @@ MUTANTS = [
            "        ring_push_reserved(channel, value)\n", "a value that goes back goes behind the others", CHANNEL),
     Mutant("batch-over", "_channel.pyx", "    while count < at_most:\n", "    while count <= at_most:\n",
            "off by one: a batch of one value too many", CHANNEL),
+    Mutant("take-batch-over", "_channel.pyx", "    cdef Py_ssize_t count = min(at_most, channel.used)\n", "    cdef Py_ssize_t count = channel.used\n",
+           "a batch is as large as what is buffered", CHANNEL),
+    Mutant("take-batch-count", "_channel.pyx", "    count_received_many(channel, count)\n", "", "a batch is not counted as received", CHANNEL),
+    Mutant("take-batch-no-refill", "_channel.pyx", "    after_taking(channel)\n    return values\n\n\ncdef PySendResult",
+           "    return values\n\n\ncdef PySendResult", "room that a full batch has left is not given to who waits for it", CHANNEL),
+    Mutant("take-batch-alone", "_channel.pyx", "    if count < at_most and (channel.senders.first is not None or channel.feed is not None):",
+           "    if count < at_most and channel.feed is not None:", "a batch from a buffer leaves out those that wait to send", CHANNEL),
     Mutant("batch-ignores-senders", "_channel.pyx",
            "        elif channel.senders.first is not None:\n            value = take_from_sender(channel)\n        else:\n            break\n",
            "        else:\n            break\n", "a batch leaves out the values of those that wait to send", CHANNEL),
@@ -175,6 +238,12 @@ MUTANTS = [
            "        cdef object value = self.chunk[self.position]\n        self.position += 1\n        self.count += 1\n",
            "        cdef object value = self.chunk[self.position]\n        self.position += 1\n",
            "a parked send_many() reports too few values sent", CHANNEL),
+    Mutant("give-values-count", "_channel.pyx", "        self.position += given\n        self.count += given\n",
+           "        self.position += given\n", "a send_many() into a buffer reports too few values sent", CHANNEL),
+    Mutant("give-values-over", "_channel.pyx", "channel.capacity - channel.used)\n        )", "channel.capacity)\n        )",
+           "send_many() fills a buffer over its capacity", CHANNEL),
+    Mutant("give-values-budget", "_channel.pyx", "                    operations_left -= <int>given - 1\n", "",
+           "values that go into the buffer together cost one operation", ["test_core_fairness.py", *CHANNEL]),
     Mutant("drop-sender-twice", "_channel.pyx", "            self.counts_sender = False\n", "",
            "a sender that is closed, and then dropped, is counted off twice", CHANNEL),
     Mutant("drop-receiver-open", "_channel.pyx",
@@ -190,10 +259,10 @@ MUTANTS = [
            "the budget never ends: a routine over a full buffer starves all others", ["test_core_fairness.py"]),
     # -- select
     Mutant("select-loser-stays", "_select.pyx",
-           "                    queue_remove((<End>source).state.receivers, node)\n                    continue",
+           "                    queue_remove(<PyObject *>(<End>source).state.receivers, node)\n                    continue",
            "                    continue", "a losing case stays in its channel's queue", SELECT),
     Mutant("select-loser-sends", "_select.pyx",
-           "                    queue_remove((<SendCase>source).end.state.senders, node)\n", "                    pass\n",
+           "                    queue_remove(<PyObject *>(<SendCase>source).end.state.senders, node)\n", "                    pass\n",
            "a losing send stays in its channel's queue, and sends", SELECT),
     Mutant("select-claim-index", "_select.pyx",
            "    cdef int claim(self, CaseNode winner) except -1:\n        self.outcome = CHOSEN_CASE\n",
@@ -220,19 +289,24 @@ MUTANTS = [
     Mutant("selector-two-ready", "_select.pyx",
            "        self.hub.park = None\n        park.watch = self\n        park.value = value\n",
            "        park.watch = self\n        park.value = value\n", "a selector is offered a second value before it ran", SELECT),
-    Mutant("selector-remove", "_select.pyx", "            queue_remove(self.channel.receive_watches, self)\n", "            pass\n",
+    Mutant("selector-remove", "_select.pyx", "            queue_remove(<PyObject *>self.channel.receive_watches, self)\n", "            pass\n",
            "a removed case still watches its channel", SELECT),
-    Mutant("selector-count", "_channel.pyx", "            return True\n        channel.received -= 1\n", "            return True\n",
+    Mutant("selector-count", "_channel.pyx", "            return True\n        uncount_received(channel)\n", "            return True\n",
            "an offer that no selector takes is counted as received", SELECT),
-    Mutant("selector-meets-itself", "_select.pyx", "        self.hub.park = None    # meanwhile it does not wait", "        # it waits on",
+    Mutant("selector-meets-itself", "_select.pyx",
+           "            self.hub.park = None\n            try:\n                done = self.perform_into(park)\n            finally:\n"
+           "                if not done:\n                    self.hub.park = park\n",
+           "            done = self.perform_into(park)\n            if done:\n                self.hub.park = None\n",
            "a selector that waits sends to itself", SELECT),
     # -- timers
     Mutant("sleep-unlink", "_timer.pyx", "        self.timer = None\n        return self.scheduler.stop_timer(timer)\n",
            "        self.timer = None\n        return 0\n", "a cancelled sleep leaves its timer", TIMER),
     Mutant("ticker-drift", "_timer.pyx", "            self.deadline += self.period\n", "            self.deadline = now + self.period\n",
            "a late tick delays all that follow", TIMER),
-    Mutant("timeout-stays", "_timer.pyx", "            self.scheduler.timers.cancel(timer)\n", "            pass\n",
-           "a block that was in time is cancelled later", TIMER),
+    Mutant("timeout-stays", "_timer.pyx", "            self.scheduler.timers.cancel(self.timer)\n", "            pass\n",
+           "a block that was in time leaves its timer", TIMER),
+    Mutant("timeout-reused", "_timer.pyx", "    if scope is not None and Py_REFCNT(<PyObject *>scope) == 1:", "    if scope is not None:",
+           "a timeout that somebody has kept is used again", TIMER),
     Mutant("timeout-uncancel", "_timer.pyx", "if task.uncancel() <= self.cancelling and", "if task.uncancel() < self.cancelling and",
            "off by one: a block that is too late raises a cancellation", TIMER),
     Mutant("feed-stop", "_timer.pyx", "                self.scheduler.stop_timer(timer)\n        return 0\n\n\ncdef int attach_feed",
@@ -244,13 +318,17 @@ MUTANTS = [
            "                pass\n            elif", "the budget is spent, and the loop is not asked to go on", CORE),
     Mutant("budget-never-refilled", "_core.pyx", "        reset_operations()\n        if not inside and", "        if not inside and",
            "the budget of operations is never refilled", ["test_core_fairness.py", *CORE]),
-    Mutant("budget-give-way", "_core.pyx", "    operations_left = OPERATION_BUDGET\n    return 1\n",
-           "    operations_left = OPERATION_BUDGET\n    return 0\n", "an operation never gives way", ["test_core_fairness.py", *CORE]),
+    Mutant("budget-give-way", "_core.pyx", "        increment(scheduler.counters.budget_yields)\n    return 1\n",
+           "        increment(scheduler.counters.budget_yields)\n    return 0\n", "an operation never gives way",
+           ["test_core_fairness.py", *CORE]),
     Mutant("drain-endless", "_core.pyx", "now - started > DRAIN_BUDGET_NS or steps >= DRAIN_BUDGET_STEPS",
            "now - started > 1000 * DRAIN_BUDGET_NS", "a drain goes on for seconds, and the loop starves",
            ["test_core_fairness.py", *CORE]),
-    Mutant("settle-no-joiners", "_core.pyx", "                settle_park(joiner)\n        callbacks", "                pass\n        callbacks",
-           "forget a wake: joiners sleep on", ["test_core_join.py", *CORE]),
+    Mutant("settle-no-joiners", "_core.pyx",
+           "                queue_remove(<PyObject *>joiners, joiner)\n                settle_park(joiner)\n",
+           "                queue_remove(<PyObject *>joiners, joiner)\n", "forget a wake: joiners sleep on", ["test_core_join.py", *CORE]),
+    Mutant("settle-uncounted", "_core.pyx", "                joiners.ended(self)     # somebody counts routines\n", "                pass\n",
+           "who counts routines is not told that one has ended", GROUP),
     Mutant("settle-live", "_core.pyx", "        delist(scheduler, self)\n        if status == ROUTINE_RETURNED:", "        if status == ROUTINE_RETURNED:",
            "a finished routine stays among the live ones", CORE),
     Mutant("cancel-unlink", "_core.pyx", "                park.unlink()\n                park.state = PARK_CANCELLED\n",
@@ -280,22 +358,116 @@ MUTANTS = [
            "what another thread has woken goes on in the wrong order", ["test_channel_threads.py", "test_runtime_workers.py"]),
     Mutant("foreign-place", "_core.pyx", "            moved.foreign_place = <int>place\n", "            pass\n",
            "a routine that waits for a future is lost from the list that keeps it alive", CORE),
-    Mutant("task-bound", "_core.pyx", "        cdef object function = self.function\n        self.scheduler.bound_tasks -= 1\n",
-           "        cdef object function = self.function\n", "wrong counter: the ring grows with each wake-up of a task",
+    Mutant("task-bound", "_core.pyx", "        self.counted = False\n        self.scheduler.bound_tasks -= 1\n",
+           "        self.counted = False\n", "wrong counter: the ring grows with each wake-up of a task",
            ["test_core_lifetime.py", *CORE]),
     Mutant("reserve-one", "_core.pyx", "        if everybody > self.ready.mask:\n            self.ready.reserve(everybody + 1)\n",
            "        if everybody > self.ready.mask + 1:\n            self.ready.reserve(everybody)\n",
            "off by one: no room in the ring for the last", CORE),
-    Mutant("parks-count", "_core.pyx", "        self.counters.parks += 1\n        routine.parked_at = self.clock\n        park.driver = routine\n",
-           "        routine.parked_at = self.clock\n        park.driver = routine\n", "parks are not counted", ["test_runtime_run.py", "test_runtime_workers.py"]),
-    Mutant("joiner-unlink", "_core.pyx", "            queue_remove(self.target.joiners, self)\n        return 0\n", "            pass\n        return 0\n",
+    Mutant("parks-count", "_core.pyx", "            (<Park>raw).blocking = 0\n            increment(self.counters.parks)\n",
+           "            (<Park>raw).blocking = 0\n", "parks are not counted", ["test_runtime_stats.py", "test_runtime_run.py"]),
+    Mutant("bind-no-waiter", "_core.pyx", "            routine_->waiter = (PyObject *)park_; \\\\\n", "            Py_INCREF(Py_None); \\\\\n",
+           "a routine that parks does not know on what, so its cancellation does not end the operation",
+           ["test_channel_cancellation.py", *CORE]),
+    Mutant("bind-uncounted", "_core.pyx", "(void *)Py_NewRef((PyObject *)routine_); \\\\", "(void *)routine_; \\\\",
+           "an operation borrows the routine that waits for it", CORE),
+    Mutant("step-cancelled", "_core.pyx",
+           "                or routine.cancelling_step != CANCEL_NOTHING\n            ):\n                return self.park_routine",
+           "            ):\n                return self.park_routine",
+           "a cancellation that is to come at the next suspension is forgotten there", ["test_channel_commit.py", *CORE]),
+    Mutant("step-twice", "_core.pyx", "(<Park>raw).state != PARK_OPEN or <PyObject *>(<Park>raw).driver != <PyObject *>None\n",
+           "(<Park>raw).state != PARK_OPEN\n", "an operation that is awaited already gets another driver", CORE),
+    Mutant("wake-status", "_core.pxd", "    (<Routine>driver).status = 0    # ROUTINE_READY\n", "",
+           "forget a state: a routine is put into the ring, and is not ready there", CORE),
+    Mutant("wake-not-holding", "_core.pxd", "not (<Scheduler>scheduler).holding or ", "",
+           "forget a wake: a routine is put into a ring that nobody drains", CORE),
+    Mutant("wake-thread", "_core.pxd", " or (<Scheduler>scheduler).thread != routines_this_thread():", ":",
+           "another thread puts a routine into the ring, and does not wake the loop", ["test_channel_threads.py", "test_thread_wakeups.py"]),
+    Mutant("wake-keeps-driver", "_core.pxd", "            park_->driver = (void *)none_; \\\\\n", "            (void)none_; \\\\\n",
+           "a routine that is woken is owned by the ring and by its operation, and counted once", CORE),
+    # -- the current task
+    Mutant("current-uncounted", "_current.pxd", "        *place = Py_NewRef(task);\n", "        *place = task;\n",
+           "asyncio's dictionary of current tasks borrows the running one", CORE),
+    Mutant("current-leaks", "_current.pxd", "        Py_DECREF(old);\n", "        (void)old;\n",
+           "whoever ran before is never let go", ["test_core_lifetime.py", *CORE]),
+    Mutant("current-stays", "_current.pxd", "    if (routines_delete_task(tasks, loop, hash) == 0) return 0;\n",
+           "    if (tasks != NULL && loop != NULL) return 0;\n",
+           "a routine is still asyncio's current task when the loop has its turn", ["test_core_task.py", "test_core_asyncio.py", *CORE]),
+    Mutant("joiner-unlink", "_core.pyx",
+           "            queue_remove(<PyObject *>self.target.joiners, self)\n        return 0\n\n    cdef int cancel_through",
+           "            pass\n        return 0\n\n    cdef int cancel_through",
            "a cancelled joiner stays with the routine", ["test_core_join.py", *CORE]),
     Mutant("join-timeout-stays", "_core.pyx", "        if self.timer is not None:\n            self.stop_timer()\n        if self.expired:",
            "        if self.expired:", "a join that was in time leaves its timer", ["test_core_join.py", *CORE]),
     Mutant("yield-by-hand", "_core.pyx", " and yielded_in_step == self.counters.switches:", ":",
            "a yield that was driven by hand is taken for one of a later step", ["test_citizen_order.py"]),
-    Mutant("arm-timer-late", "_core.pyx", "if self.timer_handle is None or deadline < self.timer_deadline:", "if self.timer_handle is None:",
+    Mutant("arm-timer-late", "_core.pyx",
+           "self.timers.add(deadline, target)\n        if self.timer_handle is None or deadline < self.timer_deadline:",
+           "self.timers.add(deadline, target)\n        if self.timer_handle is None:",
            "an earlier timer than the one that is armed comes late", TIMER),
+    Mutant("rearm-timer-late", "_core.pyx",
+           "self.timers.put(entry, deadline, target)\n        if self.timer_handle is None or deadline < self.timer_deadline:",
+           "self.timers.put(entry, deadline, target)\n        if self.timer_handle is None:",
+           "the same for a timer that is used again", TIMER),
+    # -- locks
+    Mutant("lock-overtakes", "_sync.pyx", "        if permits.waiters.first is not None or permits.free < park.wanted:",
+           "        if permits.free < park.wanted:", "who wants few overtakes who waits for many", SYNC),
+    Mutant("try-overtakes", "_sync.pyx", "    if permits.waiters.first is not None or permits.free < wanted:", "    if permits.free < wanted:",
+           "an attempt overtakes those who wait", SYNC),
+    Mutant("serve-stays-free", "_sync.pyx", "        permits.free -= first.wanted\n", "", "a lock that is handed on is free as well", SYNC),
+    Mutant("serve-one", "_sync.pyx", "    while permits.waiters.first is not None:\n        first", "    if permits.waiters.first is not None:\n        first",
+           "forget a wake: of the readers that can go on only the first does", SYNC),
+    Mutant("lock-unlink", "_sync.pyx", "        queue_remove(<PyObject *>permits.waiters, self)\n        # From", "        # From",
+           "drop an unlink: a cancelled waiter is handed the lock", SYNC),
+    Mutant("lock-no-way", "_sync.pyx", "        self.state = PARK_CANCELLED\n        return serve(permits)\n", "        self.state = PARK_CANCELLED\n        return 0\n",
+           "forget a wake: those behind a cancelled waiter sleep on", SYNC),
+    Mutant("lock-lost", "_sync.pyx", "        return 0 if self.permits is None else release_permits(self.permits, self.wanted)\n", "        return 0\n",
+           "a lock that was granted to nobody stays locked", SYNC),
+    Mutant("cond-broadcast-one", "_sync.pyx", "            left -= 1\n", "            left = 0\n", "forget a wake: a broadcast wakes the first alone", SYNC),
+    Mutant("cond-signal-lost", "_sync.pyx", "        elif progress == SIGNAL_SINGLE:\n            pass_on(signals)\n        return 1\n", "        return 1\n",
+           "a signal that was spent on a waiter that is cancelled is lost", SYNC),
+    Mutant("cond-no-mutex", "_sync.pyx", "    queue_append(<PyObject *>park.permits.waiters, park)\n    return 0\n", "    return settle_park(park)\n",
+           "a waiter that was signalled goes on without the mutex", SYNC),
+    # -- groups
+    Mutant("zero-wakes-one", "_groups.pyx", "    for park in settled:\n        wake(park)\n", "    for park in settled:\n        return wake(park)\n",
+           "forget a wake: at zero the first alone goes on", GROUP),
+    Mutant("wait-group-counts", "_groups.pyx", "            return change(self, -1)\n", "            return 0\n", "a routine that ends is counted on", GROUP),
+    Mutant("group-active", "_groups.pyx", "        if not member.held:\n            self.active -= 1\n", "", "a member that ends keeps its place in the limit", GROUP),
+    Mutant("group-held", "_groups.pyx", "        if not member.held:\n            self.active -= 1\n", "        self.active -= 1\n",
+           "a member that is aborted at its gate gives back a place that it had not", GROUP),
+    Mutant("group-limit", "_groups.pyx", "    if group.limit and group.active >= group.limit:", "    if group.limit and group.active > group.limit:",
+           "off by one: one member more than the limit runs", GROUP),
+    Mutant("group-gates", "_groups.pyx", "self.active < self.limit and not self.ending:", "self.active <= self.limit and not self.ending:",
+           "off by one: a member that ends lets two in", GROUP),
+    Mutant("group-gate-unlink", "_groups.pyx", "            queue_remove(<PyObject *>group.gates, self)\n", "            pass\n",
+           "drop an unlink: a member that was let in, or aborted, stays at the gate", GROUP),
+    Mutant("group-goes-on", "_groups.pyx", "        return self.end(reason)\n", "        return 0\n", "the first failure does not end the rest", GROUP),
+    Mutant("group-late", "_groups.pyx", "    if group.ending:\n        abort_member(routine, group.reason)\n", "",
+           "a member that is started in a group that ends runs", GROUP),
+    Mutant("group-parent", "_groups.pyx", "        self.parent.cancel(self.reason)\n", "        pass\n", "the body of a group that fails is not ended", GROUP),
+    # -- broadcast and watch
+    Mutant("lagged-fewer", "_broadcast.pyx", "        return max(self.first - member.position, 0)\n", "        return max(self.first - member.position - 1, 0)\n",
+           "off by one: a slow subscriber is told of one missed value too few", BROADCAST),
+    Mutant("overwrite-count", "_broadcast.pyx", "            self.counts_at(self.first + 1)[0] += stand[0]\n", "",
+           "who lacked the value that was overwritten is not counted among those who lack the next", BROADCAST),
+    Mutant("broadcast-first-takes", "_broadcast.pyx", "        if number == self.first and self.counts_at(number)[0] == 0:", "        if number == self.first:",
+           "a value goes when the first subscriber has it", BROADCAST),
+    Mutant("broadcast-left", "_broadcast.pyx", "        self.counts_at(max(member.position, self.first))[0] -= 1\n", "",
+           "wrong counter: values wait for a subscriber that has left", BROADCAST),
+    Mutant("broadcast-joined", "_broadcast.pyx", "        member.position = self.first + self.channel.used\n", "        member.position = self.first\n",
+           "a new subscriber gets what was sent before", BROADCAST),
+    Mutant("broadcast-place", "_broadcast.pyx", "        moved.place = member.place\n", "", "the member that takes a place does not know it", BROADCAST),
+    Mutant("broadcast-no-room", "_broadcast.pyx", "        else:\n            self.use_room()\n", "",
+           "forget a wake: room that a subscriber has left by going is not given to who waits for it", BROADCAST),
+    Mutant("broadcast-counts", "_broadcast.pyx", "range(self.first, self.first + self.channel.used + 1)", "range(self.first, self.first + self.channel.used)",
+           "off by one: growing forgets who is up to date", BROADCAST),
+    Mutant("broadcast-close", "_broadcast.pyx",
+           "            tell_receivers(own)\n        if channel.closed and not own.closed and not self.left_for(member):\n            close_state(own, channel.cause)\n",
+           "            tell_receivers(own)\n", "subscribers that wait are not told of a close", BROADCAST),
+    Mutant("watch-again", "_broadcast.pyx", "        member.position = self.version\n        if self.channel", "        if self.channel",
+           "a value that was seen is a change again", BROADCAST),
+    Mutant("watch-stale", "_broadcast.pyx", "            park.value = self.value\n            member.position", "            member.position",
+           "who has not fetched a value yet gets that, and not the newest", BROADCAST),
 ]  # fmt: skip
 
 
@@ -400,7 +572,7 @@ def killer(status, output):
     return f"status {status}: {output.strip().splitlines()[-1] if output.strip() else 'no output'}"
 
 
-def attempt(mutant, base, work):
+def attempt(mutant, base, work, first_only):
     """(verdict, by what, seconds)"""
     begun = time.monotonic()
     tree = work / mutant.name
@@ -411,10 +583,10 @@ def attempt(mutant, base, work):
         if status != 0:
             return "NOT BUILT", output[-2000:], time.monotonic() - begun
         verdict, by = "SURVIVED", ""
-        for arguments, seconds in (
-            (first_arguments(mutant.first), FIRST_SECONDS),
-            (rest_arguments(), REST_SECONDS),
-        ):
+        runs = [(first_arguments(mutant.first), FIRST_SECONDS)]
+        if not first_only:
+            runs.append((rest_arguments(), REST_SECONDS))
+        for arguments, seconds in runs:
             status, output = pytest(tree, arguments, seconds)
             if status != 0:
                 verdict, by = "killed", killer(status, output)
@@ -434,6 +606,7 @@ def main():
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="how many at a time"
     )
+    parser.add_argument("--first", action="store_true", help="run only the tests most likely to notice")
     parser.add_argument("--list", action="store_true", help="print the mutants and end")
     parser.add_argument("--check", action="store_true", help="only see that each text stands once")
     options = parser.parse_args()
@@ -465,7 +638,7 @@ def main():
             sys.exit(f"the tests do not pass without a mutant: {killer(status, output)}\n{output[-4000:]}")
         results = {}
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            futures = {pool.submit(attempt, each, base, work): each for each in chosen}
+            futures = {pool.submit(attempt, each, base, work, options.first): each for each in chosen}
             for future in concurrent.futures.as_completed(futures):
                 each = futures[future]
                 results[each.name] = verdict, by, seconds = future.result()
