@@ -238,6 +238,20 @@ async def test_the_budget_is_not_seen_by_operations():
         assert await rx.recv() == number
 
 
+async def test_values_that_are_sent_together_count_one_by_one_against_the_budget(start):
+    tx, _rx = channel(float("inf"))
+    seen = []
+
+    async def look():
+        seen.append(len(tx))
+
+    looking = start(look())
+    for _ in range(10):
+        await tx.send_many(range(100))
+    await looking
+    assert seen[0] <= 300
+
+
 async def test_a_routine_out_of_budget_can_be_cancelled_and_loses_nothing(start):
     tx, rx = channel(float("inf"))
     sent = []
