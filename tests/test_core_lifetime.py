@@ -9,6 +9,8 @@ import pytest
 from helpers import collect, parked, recorded_warnings, settle, until
 
 from routines import Routine, channel, sleep, spawn, yield_now
+from routines._core import scheduler_for
+from routines._ring import Ring
 
 
 def resource_warnings(seen):
@@ -470,3 +472,20 @@ async def test_no_routine_is_left_behind_by_many_short_lives():
     collect()
     after = sum(type(each) is Routine for each in gc.get_objects())
     assert after <= before
+
+
+async def test_the_ring_does_not_grow_with_the_wake_ups_of_plain_tasks():
+    tx, rx = channel()
+
+    async def receive():
+        for _ in range(200):
+            await rx.recv()
+
+    receiving = asyncio.create_task(receive())
+    for _ in range(200):
+        await tx.send(None)
+    await receiving
+    scheduler = scheduler_for(asyncio.get_running_loop())
+    (ring,) = [each for each in gc.get_referents(scheduler) if type(each) is Ring]
+    (slots,) = gc.get_referents(ring)
+    assert len(slots) <= 16

@@ -365,7 +365,7 @@ MUTANTS = [
            "        self.counted = False\n", "wrong counter: the ring grows with each wake-up of a task",
            ["test_core_lifetime.py", *CORE]),
     Mutant("reserve-one", "_core.pyx", "        if everybody > self.ready.mask:\n            self.ready.reserve(everybody + 1)\n",
-           "        if everybody > self.ready.mask + 1:\n            self.ready.reserve(everybody)\n",
+           "        if everybody > self.ready.mask + 2:\n            self.ready.reserve(everybody - 1)\n",
            "off by one: no room in the ring for the last", CORE),
     Mutant("parks-count", "_core.pyx", "            (<Park>raw).blocking = 0\n            increment(self.counters.parks)\n",
            "            (<Park>raw).blocking = 0\n", "parks are not counted", ["test_runtime_stats.py", "test_runtime_run.py"]),
