@@ -289,3 +289,14 @@ async def test_a_consumer_out_of_budget_can_be_cancelled_and_loses_nothing(start
     while len(rx):
         rest += await rx.recv_many(10**6)
     assert got + rest == list(range(total))
+
+
+@pytest.mark.bodies("routine")
+async def test_each_step_has_a_budget_of_its_own():
+    tx, rx = channel(1)
+    before = runtime().stats().budget_yields
+    for _ in range(300):
+        await tx.send(None)
+        await rx.recv()
+        await yield_now()
+    assert runtime().stats().budget_yields == before

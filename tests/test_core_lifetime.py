@@ -489,3 +489,18 @@ async def test_the_ring_does_not_grow_with_the_wake_ups_of_plain_tasks():
     (ring,) = [each for each in gc.get_referents(scheduler) if type(each) is Ring]
     (slots,) = gc.get_referents(ring)
     assert len(slots) <= 16
+
+
+async def test_routines_that_have_waited_for_futures_are_let_go():
+    async def wait(future):
+        await future
+
+    futures = [asyncio.get_running_loop().create_future() for _ in range(4)]
+    references = [weakref.ref(spawn(wait(future))) for future in futures]
+    await settle()
+    assert all(reference() is not None for reference in references)
+    for future in futures:
+        future.set_result(None)
+        await settle()
+    collect()
+    assert [reference() for reference in references] == [None] * 4
