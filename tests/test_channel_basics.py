@@ -571,3 +571,15 @@ async def test_closing_in_the_middle_of_everything_ends_everybody(start):
     tx.close()
     await until(lambda: all(each.done() for each in waiting))
     assert all(isinstance(each.exception(), ChannelClosed) for each in waiting)
+
+
+async def test_an_operation_that_somebody_has_kept_is_not_used_again():
+    tx, rx = channel(4)
+    sending, receiving = tx.send(1), rx.recv()
+    await sending
+    assert await receiving == 1
+    again, other = tx.send(2), rx.recv()
+    assert again is not sending
+    assert other is not receiving
+    await again
+    assert await other == 2

@@ -238,6 +238,20 @@ async def test_the_budget_is_not_seen_by_operations():
         assert await rx.recv() == number
 
 
+async def test_values_that_are_sent_together_count_one_by_one_against_the_budget(start):
+    tx, _rx = channel(float("inf"))
+    seen = []
+
+    async def look():
+        seen.append(len(tx))
+
+    looking = start(look())
+    for _ in range(10):
+        await tx.send_many(range(100))
+    await looking
+    assert seen[0] <= 300
+
+
 async def test_a_routine_out_of_budget_can_be_cancelled_and_loses_nothing(start):
     tx, rx = channel(float("inf"))
     sent = []
@@ -275,3 +289,14 @@ async def test_a_consumer_out_of_budget_can_be_cancelled_and_loses_nothing(start
     while len(rx):
         rest += await rx.recv_many(10**6)
     assert got + rest == list(range(total))
+
+
+@pytest.mark.bodies("routine")
+async def test_each_step_has_a_budget_of_its_own():
+    tx, rx = channel(1)
+    before = runtime().stats().budget_yields
+    for _ in range(300):
+        await tx.send(None)
+        await rx.recv()
+        await yield_now()
+    assert runtime().stats().budget_yields == before

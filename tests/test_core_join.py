@@ -164,6 +164,12 @@ async def test_a_join_in_time_gives_the_result(start):
     assert await start(join(spawn(give(1)), timeout=datetime.timedelta(seconds=10))) == 1
 
 
+async def test_a_join_in_time_leaves_no_timer(start):
+    before = routines.runtime().stats().timers
+    assert await start(join(spawn(give(1)), timeout=10)) == 1
+    assert routines.runtime().stats().timers == before
+
+
 async def test_a_join_timeout_of_zero_looks_once():
     done = spawn(give(1))
     await settle()

@@ -9,6 +9,8 @@ import pytest
 from helpers import collect, parked, recorded_warnings, settle, until
 
 from routines import Routine, channel, sleep, spawn, yield_now
+from routines._core import scheduler_for
+from routines._ring import Ring
 
 
 def resource_warnings(seen):
@@ -482,3 +484,35 @@ def test_refusing_to_await_a_finished_yield_again_keeps_no_reference():
         with pytest.raises(RuntimeError, match="reuse"):
             next(operation)
     assert sys.getrefcount(None) < before + 500
+
+
+async def test_the_ring_does_not_grow_with_the_wake_ups_of_plain_tasks():
+    tx, rx = channel()
+
+    async def receive():
+        for _ in range(200):
+            await rx.recv()
+
+    receiving = asyncio.create_task(receive())
+    for _ in range(200):
+        await tx.send(None)
+    await receiving
+    scheduler = scheduler_for(asyncio.get_running_loop())
+    (ring,) = [each for each in gc.get_referents(scheduler) if type(each) is Ring]
+    (slots,) = gc.get_referents(ring)
+    assert len(slots) <= 16
+
+
+async def test_routines_that_have_waited_for_futures_are_let_go():
+    async def wait(future):
+        await future
+
+    futures = [asyncio.get_running_loop().create_future() for _ in range(4)]
+    references = [weakref.ref(spawn(wait(future))) for future in futures]
+    await settle()
+    assert all(reference() is not None for reference in references)
+    for future in futures:
+        future.set_result(None)
+        await settle()
+    collect()
+    assert [reference() for reference in references] == [None] * 4

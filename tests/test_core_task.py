@@ -652,6 +652,17 @@ async def test_a_generator_yielded_is_an_error():
         await spawn(wait_for_object(Yields(generate())))
 
 
+async def test_a_routine_that_yields_what_another_waits_for_is_told_so():
+    tx, rx = channel()
+    operation = rx.recv()
+    waiting = spawn(wait_for_object(operation))
+    await until(lambda: rx.stats().waiting_receivers == 1)
+    with pytest.raises(RuntimeError, match="is awaited already, by"):
+        await spawn(wait_for_object(Yields(operation)))
+    await tx.send(1)
+    assert await waiting == 1
+
+
 async def test_a_routine_goes_on_after_a_bad_yield():
     async def survive():
         try:

@@ -332,6 +332,18 @@ async def test_one_that_is_aborted_while_held_back_ends_at_once():
     assert last.result() == 1
 
 
+async def test_one_that_is_aborted_while_held_back_makes_no_room():
+    async with group(limit=1) as g:
+        first = g.go(block)
+        held, last = g.go(nothing), g.go(give, 1)
+        held.abort()
+        await outcome(held)
+        await settle()
+        assert last.state == "ready" and not last.done()
+        first.abort()
+    assert last.result() == 1
+
+
 async def test_one_that_is_held_back_is_named_in_a_dump():
     async with group(limit=1) as g:
         first = g.go(block)

@@ -5,6 +5,7 @@ The heap has no methods for Python, so its compiled ones are called through the 
 
 import ctypes
 import gc
+import random
 import re
 from pathlib import Path
 
@@ -167,3 +168,23 @@ def test_timers_that_were_cancelled_and_then_dropped_are_no_longer_counted():
         assert not heap.take_due(2)
         heap.check()
     assert len(heap.slots()) <= 16, "what has left needs no room"
+
+
+def test_many_timers_leave_in_the_order_of_their_deadlines():
+    for seed in range(20):
+        heap = Heap()
+        for deadline in random.Random(seed).sample(range(100), 100):
+            heap.add(deadline)
+        while heap.take_due(100):
+            pass
+        assert not heap.model
+
+
+def test_the_first_timer_is_the_earliest_one_that_is_kept_when_those_cancelled_are_dropped():
+    heap = Heap()
+    for deadline in [0, 10, 2, *[100] * 200]:
+        heap.add(deadline)
+    heap.cancel(0)
+    for _ in range(105):
+        heap.cancel(2)
+    heap.check()

@@ -148,3 +148,25 @@ def test_a_close_from_a_thread_does_not_serve_the_next_select_of_the_routine_tha
         loop.close()
     with pytest.raises(ChannelClosed):
         rx.try_recv()
+
+
+async def test_what_another_thread_has_woken_goes_on_in_that_order(start):
+    tx, rx = channel()
+    order = []
+
+    async def receive(name):
+        order.append((name, await rx.recv()))
+
+    def send():
+        for number in range(3):
+            tx.try_send(number)
+
+    receiving = []
+    for name in range(3):
+        receiving.append(start(receive(name)))
+        await parked(rx, receivers=name + 1)
+    thread = threading.Thread(target=send)
+    thread.start()
+    thread.join()  # the loop has its turn when all are woken
+    await asyncio.wait(receiving)
+    assert order == [(0, 0), (1, 1), (2, 2)]

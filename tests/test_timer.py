@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from helpers import settle
+from helpers import outcome, parked, settle, until
 
 from routines import (
     RecvError,
@@ -17,6 +17,7 @@ from routines import (
     after,
     channel,
     go,
+    runtime,
     select,
     sleep,
     spawn,
@@ -340,3 +341,39 @@ def test_a_timer_may_be_collected_together_with_its_loop(make):
         gc.collect()
     finally:
         gc.enable()
+
+
+async def in_time(rx):
+    async with timeout(10):
+        return await rx.recv()
+
+
+async def selected_in_time(rx):
+    return await select(rx, timeout=10)
+
+
+@pytest.mark.parametrize("wait", [in_time, selected_in_time])
+async def test_what_is_done_in_time_leaves_no_timer(wait, start):
+    tx, rx = channel()
+    before = runtime().stats().timers
+    waiting = start(wait(rx))
+    await parked(rx, receivers=1)
+    assert runtime().stats().timers == before + 1
+    await tx.send(1)
+    await waiting
+    assert runtime().stats().timers == before
+
+
+@pytest.mark.parametrize("wait", [in_time, selected_in_time, lambda _: sleep(10)])
+async def test_what_is_cancelled_leaves_no_timer(wait, start):
+    _tx, rx = channel()
+    before = runtime().stats().timers
+
+    async def body():
+        await wait(rx)
+
+    waiting = start(body())
+    await until(lambda: runtime().stats().timers == before + 1)
+    waiting.cancel()
+    assert isinstance(await outcome(waiting), asyncio.CancelledError)
+    assert runtime().stats().timers == before
