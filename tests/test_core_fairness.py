@@ -8,7 +8,7 @@ import time
 import pytest
 from helpers import settle, until
 
-from routines import channel, spawn, yield_now
+from routines import channel, runtime, spawn, yield_now
 
 
 def hog_a_buffer(stop):
