@@ -131,7 +131,8 @@ cdef class WaitQueue:
     cdef Park last                  # None where the first one is the only one
     cdef Py_ssize_t length
 
-    cdef int ended(self, Routine routine) except -1     # of a kind that belongs to a routine's joiners: it is done
+    cdef int ended(self, Routine routine) except -1     # of a kind that stands for a routine's joiners: it is done
+    cdef WaitQueue for_one(self)    # what takes the place of a kind that stands for many routines' joiners; None: it is one's own
 
 
 cdef inline void queue_append(PyObject *waiting, Park park) noexcept:
@@ -179,13 +180,14 @@ cdef class Routine(Driver):
     cdef object name                # None: made from the id when somebody asks
     cdef object spawn_site          # where it was spawned, in debug mode: file:line, or the stack where asyncio asks for it
     cdef list callbacks             # (function, context) pairs
-    cdef WaitQueue joiners
+    cdef WaitQueue joiners          # or what counts routines, where nobody has joined: see joiners_of()
     cdef PyObject *live_previous    # neighbours among the scheduler's live routines: borrowed, unlinked before they die
     cdef PyObject *live_next
     cdef readonly unsigned long long id
     cdef long long parked_at        # by the scheduler's clock, when it parked last
     cdef unsigned char status       # ROUTINE_…
     cdef unsigned char cancelling_step   # CANCEL_…: what a requested cancellation still has to do
+    cdef unsigned char untracked    # the collector does not know it: see launch()
     cdef int cancel_requests
     cdef int foreign_place          # where it is in the scheduler's list of those that wait for foreign futures; else -1
     cdef bint aborted
@@ -218,6 +220,7 @@ cdef class Scheduler:
     cdef object gave_way_handle     # the loop's handle that will go on with them
     cdef PyObject *running          # the routine being stepped, borrowed from step()
     cdef bint draining
+    cdef int untracked              # how many routines in the ring the collector does not know
     cdef bint holding               # the drain that runs will step whoever becomes ready, so the loop need not be asked
     cdef object drain_handle        # the loop's handle of the coming drain; None: none is asked for
     cdef bint published             # asyncio's current task is one of ours
@@ -253,6 +256,7 @@ cdef class Scheduler:
     cdef bint take_back(self, Py_ssize_t others) except -1
     cdef int drain(self, Routine first, list others) except -1
     cdef int step_at_once(self, Routine routine) except -1
+    cdef int track_ready(self) except -1
     cdef int drain_inside(self, Routine first, list others) except -1
     cdef int resume(self, PyObject *running, bint published, object task) except -1
     cdef int govern(self, object explorer, long long virtual_now) except -1
@@ -286,6 +290,8 @@ cdef int wake_slowly(Park park) except -1
 cdef object block_on(Park park, object timeout, str caller)
 cdef bint in_loop() except -1
 cdef Scheduler running_scheduler()
+cdef WaitQueue joiners_of(Routine target)
+cdef int wake_joiners(WaitQueue joiners) except -1
 cdef int count_select() except -1
 cdef object current_task()
 cdef object task_of(Scheduler scheduler)

@@ -230,6 +230,9 @@ cdef extern from "Python.h":
     bint PyContext_CheckExact(object candidate)
     object PyObject_Vectorcall(object function, PyObject **arguments, size_t count, PyObject *names)
     bint PyCoro_CheckExact(object candidate)
+    void PyObject_GC_Track(PyObject *tracked) noexcept
+    void PyObject_GC_UnTrack(PyObject *tracked) noexcept
+    PyObject *PyList_GET_ITEM(list items, Py_ssize_t index) noexcept
     Py_ssize_t Py_REFCNT(PyObject *candidate)
     Py_ssize_t Py_SIZE(object container)        # of a deque: its length
     int warn "PyErr_WarnEx"(object category, const char *message, Py_ssize_t stack_level) noexcept
@@ -689,6 +692,33 @@ cdef class WaitQueue:
     cdef int ended(self, Routine routine) except -1:
         return 0
 
+    cdef WaitQueue for_one(self):
+        return None
+
+
+cdef int wake_joiners(WaitQueue joiners) except -1:
+    cdef Park joiner
+    while joiners.first is not None:
+        joiner = joiners.first
+        queue_remove(<PyObject *>joiners, joiner)
+        settle_park(joiner)
+    return 0
+
+
+cdef WaitQueue joiners_of(Routine target):
+    """Where those who join ``target`` wait; made where there is none yet, and making it may let others run."""
+    cdef WaitQueue found = target.joiners
+    cdef WaitQueue made
+    if found is None:
+        made = WaitQueue.__new__(WaitQueue)
+    elif type(found) is WaitQueue:
+        return found
+    else:
+        made = found.for_one()
+    if made is not None and target.joiners is found:
+        target.joiners = made
+    return target.joiners if target.joiners is not None else made
+
 
 cdef TaskDriver bind_task(Park park, object function, object context):
     cdef Scheduler scheduler = running_scheduler()
@@ -938,10 +968,24 @@ cdef inline Routine enlisted(Scheduler scheduler, object coroutine, object name,
 
 
 cdef Routine launch(Scheduler scheduler, object coroutine, object name, object context):
-    """Make the routine and put it last in the ring. Everything that can fail comes first."""
+    """Make the routine and put it last in the ring. Everything that can fail comes first.
+
+    While a drain runs, what waits for its first step cannot be garbage, so the collector need not look at it: of starting a
+    thousand at once, that was an eighth. It is told of those whom the drain has stepped, and of those who are left at its end.
+    """
     cdef Routine routine = enlisted(scheduler, coroutine, name, context)
+    if ROUTINES_KEEPS_SPARES and routines_draining == <PyObject *>scheduler and scheduler.explorer is None:
+        PyObject_GC_UnTrack(<PyObject *>routine)
+        routine.untracked = True
+        scheduler.untracked += 1
     scheduler.make_ready(routine)
     return routine
+
+
+cdef inline void track(Routine routine) noexcept:
+    routine.untracked = False
+    routine.scheduler.untracked -= 1
+    PyObject_GC_Track(<PyObject *>routine)
 
 
 cdef Routine hold(Scheduler scheduler, object coroutine, Park gate):
@@ -1259,11 +1303,12 @@ Raises:
     cdef int settle(self, object outcome, bint is_error, unsigned char status) except -1:
         """The coroutine is finished: publish the outcome, wake who joins, schedule the callbacks."""
         cdef Scheduler scheduler = self.scheduler
-        cdef Park joiner
         cdef object callbacks
         cdef WaitQueue joiners
         if self.status >= ROUTINE_RETURNED:
             return 0
+        if self.untracked:
+            track(self)
         self.outcome = outcome
         self.outcome_is_error = is_error
         self.waiter = None
@@ -1279,11 +1324,9 @@ Raises:
             increment(scheduler.counters.aborted)
         joiners = self.joiners
         if joiners is not None:
-            while joiners.first is not None:
-                joiner = joiners.first
-                queue_remove(<PyObject *>joiners, joiner)
-                settle_park(joiner)
-            if type(joiners) is not WaitQueue:
+            if type(joiners) is WaitQueue:
+                wake_joiners(joiners)
+            else:
                 joiners.ended(self)     # somebody counts routines
         callbacks = self.callbacks
         if callbacks is not None:
@@ -1547,7 +1590,7 @@ Raises:
     @property
     def _asyncio_awaited_by(self):
         # Since 3.14 asyncio.capture_call_graph() follows this.
-        cdef Park joiner = self.joiners.first if self.joiners is not None else None
+        cdef Park joiner = joiners_of(self).first
         waiting = set()
         while joiner is not None:
             if type(joiner.driver) is Routine:
@@ -1761,15 +1804,11 @@ cdef class JoinPark(Park):
     cdef int start(self) except -1:
         cdef Routine target = self.target
         cdef Scheduler scheduler
-        cdef WaitQueue joiners
         if target is None:
             raise RuntimeError("an operation cannot be made by hand")
         # What has to be made is made before anything is decided: making it may let others run.
         scheduler = running_scheduler()
-        if target.joiners is None:
-            joiners = WaitQueue.__new__(WaitQueue)
-            if target.joiners is None:
-                target.joiners = joiners
+        joiners_of(target)
         if self.timeout > 0 and target.status < ROUTINE_RETURNED:
             if scheduler is None:
                 self.release()
@@ -2199,6 +2238,8 @@ cdef class Scheduler:
                 self.unpublish()
             routines_draining_set(outer)
             self.draining = self.holding = False
+            if self.untracked != 0:
+                self.track_ready()
             if self.drain_handle is None:
                 if self.ready.used != 0:
                     self.arm_at(scheduled)
@@ -2226,6 +2267,8 @@ cdef class Scheduler:
                     self.unpublish()
                 routines_draining_set(outer)
                 self.draining = False
+                if self.untracked != 0:
+                    self.track_ready()
             if self.drain_handle is None:
                 if self.ready.used != 0:
                     self.arm_at(scheduled)      # it gave way to routines
@@ -2251,6 +2294,17 @@ cdef class Scheduler:
             routines_no_task(<PyObject *>current_tasks, <PyObject *>self.loop, self.loop_hash)
         else:
             swap_current_task(self.loop, None)
+        return 0
+
+    cdef int track_ready(self) except -1:
+        """The collector is told of those who wait for their first step. They came last, so what is older is not looked at."""
+        cdef Py_ssize_t place = self.ready.used
+        cdef PyObject *item
+        while self.untracked != 0 and place != 0:
+            place -= 1
+            item = PyList_GET_ITEM(self.ready.slots, (self.ready.head + place) & self.ready.mask)
+            if type(<object>item) is Routine and (<Routine>item).untracked:
+                track(<Routine>item)
         return 0
 
     cdef int step_at_once(self, Routine routine) except -1:
@@ -2411,6 +2465,8 @@ cdef class Scheduler:
             return 0
         if not routine.started:
             routine.started = True
+            if routine.untracked:
+                track(routine)
             if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
                 # Nothing is thrown into it: it is another routine's.
                 return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)

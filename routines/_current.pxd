@@ -18,11 +18,11 @@ cdef extern from *:
     #if PY_VERSION_HEX < 0x030D0000
     #  define routines_insert_task(tasks, loop, task, hash) _PyDict_SetItem_KnownHash(tasks, loop, task, hash)
     #  define routines_delete_task(tasks, loop, hash) _PyDict_DelItem_KnownHash(tasks, loop, hash)
-    #  define routines_get_task(tasks, loop, hash) _PyDict_GetItem_KnownHash(tasks, loop, hash)
+    #  define routines_find_task(tasks, loop, hash) _PyDict_GetItem_KnownHash(tasks, loop, hash)
     #else
     #  define routines_insert_task(tasks, loop, task, hash) PyDict_SetItem(tasks, loop, task)
     #  define routines_delete_task(tasks, loop, hash) PyDict_DelItem(tasks, loop)
-    #  define routines_get_task(tasks, loop, hash) PyDict_GetItemWithError(tasks, loop)
+    #  define routines_find_task(tasks, loop, hash) PyDict_GetItemWithError(tasks, loop)
     #endif
 
     #if ROUTINES_TASK_IN_DICT && !defined(Py_GIL_DISABLED)
@@ -92,8 +92,16 @@ cdef extern from *:
         Py_DECREF(old);
         return 0;
     }
+
+    static inline PyObject *routines_get_task(PyObject *tasks, PyObject *loop, Py_hash_t hash)
+    {
+        PyObject **place = routines_layout_known ? routines_last_value(tasks, loop) : NULL;
+        (void)hash;
+        return place != NULL ? *place : routines_find_task(tasks, loop, hash);
+    }
     #else
     #  define routines_learn_tasks() 0
+    #  define routines_get_task(tasks, loop, hash) routines_find_task(tasks, loop, hash)
     #  define routines_set_task(tasks, loop, task, hash) routines_insert_task(tasks, loop, task, hash)
     #endif
 

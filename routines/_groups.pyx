@@ -1,8 +1,9 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic, always_allow_keywords=False
 """Waiting for many routines: `WaitGroup`, and the compiled part of `group`.
 
-Each routine started here has a `Member` for its queue of joiners, which is told of its end after these are woken. So that costs
-neither a callback of the loop's nor an object more than joining does.
+What counts routines stands in each of them for its queue of joiners, and is told of its end. So that costs neither a callback
+of the loop's nor an object. One that somebody joins, or that a limit may hold back, has a `Member` there: such a queue, which
+tells of the end after those who joined are woken.
 
 Invariants:
 
@@ -41,6 +42,7 @@ from ._core cimport (
     running_scheduler,
     settle_park,
     wake,
+    wake_joiners,
     warn_if_new,
 )
 
@@ -56,11 +58,10 @@ cdef unsigned long long last_id = 0
 
 
 @cython.no_gc_clear
-cdef class Countdown:
-    """Not for users: what is waited for until it is zero."""
+cdef class Countdown(WaitQueue):
+    """Not for users: what is waited for until it is zero, and the queue of those who do: ZeroParks."""
     # Not cleared by the collector, which ends routines and so wakes this: every cycle through here goes through a queue, a set or
     # a routine, and these clear themselves.
-    cdef WaitQueue waiters          # ZeroParks
     cdef Py_ssize_t count
     cdef unsigned long long id
     cdef object creation_site       # in debug mode
@@ -68,11 +69,17 @@ cdef class Countdown:
 
     def __cinit__(self, *_, **__):
         global last_id
-        self.waiters = WaitQueue.__new__(WaitQueue)
         last_id += 1
         self.id = last_id
         if debug_enabled:
             self.creation_site = creation_site()
+
+    cdef int ended(self, Routine routine) except -1:
+        routine.joiners = None      # a routine that is done does not keep what counted it
+        return self.member_ended(None, routine)
+
+    cdef WaitQueue for_one(self):
+        return new_member(self)
 
     cdef int member_ended(self, Member member, Routine routine) except -1:
         """A routine that was started here is done. Runs where routines end: what it raised would go to nobody."""
@@ -83,8 +90,8 @@ cdef class Countdown:
 
     def __repr__(self):
         cdef str text = f"<{type(self).__name__} #{self.id} {self.progress()}"
-        if self.waiters.length:
-            text += f", {self.waiters.length} waiting"
+        if self.length:
+            text += f", {self.length} waiting"
         if self.creation_site is not None:
             text += f", made at {self.creation_site}"
         return text + ">"
@@ -94,7 +101,7 @@ cdef int change(Countdown countdown, Py_ssize_t difference) except -1:
     """Count up or down; at zero everybody who waits is settled before anybody is woken."""
     cdef list settled = None
     cdef Park park
-    while settled is None and countdown.count + difference == 0 and countdown.waiters.length > 1:
+    while settled is None and countdown.count + difference == 0 and countdown.length > 1:
         settled = []        # making it may let others run, so all is looked at again
     if difference > 0 and countdown.count > PY_SSIZE_T_MAX - difference:
         raise OverflowError(f"{countdown!r} cannot count so far")
@@ -103,15 +110,15 @@ cdef int change(Countdown countdown, Py_ssize_t difference) except -1:
             f"{countdown!r} cannot count {-difference} down; each done() needs an add() before it, and go() does both itself"
         )
     countdown.count += difference
-    if countdown.count != 0 or countdown.waiters.first is None:
+    if countdown.count != 0 or countdown.first is None:
         return 0
     if settled is None:
-        park = countdown.waiters.first
-        queue_remove(<PyObject *>countdown.waiters, park)
+        park = countdown.first
+        queue_remove(<PyObject *>countdown, park)
         return settle_park(park)
-    while countdown.waiters.first is not None:
-        park = countdown.waiters.first
-        queue_remove(<PyObject *>countdown.waiters, park)
+    while countdown.first is not None:
+        park = countdown.first
+        queue_remove(<PyObject *>countdown, park)
         park.state = PARK_COMPLETE
         settled.append(park)
     for park in settled:
@@ -133,7 +140,7 @@ cdef class ZeroPark(Park):
             self.state = PARK_COMPLETE
             return 1
         self.state = PARK_OPEN
-        queue_append(<PyObject *>countdown.waiters, self)
+        queue_append(<PyObject *>countdown, self)
         return 0
 
     cdef object finish(self):
@@ -142,7 +149,7 @@ cdef class ZeroPark(Park):
 
     cdef int unlink(self) except -1:
         if self.countdown is not None:
-            queue_remove(<PyObject *>self.countdown.waiters, self)
+            queue_remove(<PyObject *>self.countdown, self)
         return 0
 
     cdef int release(self) except -1:
@@ -166,18 +173,18 @@ cdef ZeroPark wait_for_zero(Countdown countdown):
 
 @cython.final
 cdef class Member(WaitQueue):
-    """The joiners of a routine that was started here."""
+    """The joiners of a routine that was started here, and its place in what counts it."""
     cdef Countdown group
     cdef bint held                  # its gate is closed, or was when it was cancelled
 
     cdef int ended(self, Routine routine) except -1:
         cdef Countdown group = self.group
-        self.group = None               # a routine that is done does not keep its group
+        self.group = None               # nor does this
+        wake_joiners(self)
         return 0 if group is None else group.member_ended(self, routine)
 
 
 cdef inline Member new_member(Countdown group):
-    """Made before its routine: making it may let others run."""
     cdef Member member = Member.__new__(Member)
     member.group = group
     return member
@@ -248,9 +255,8 @@ Example:
 cdef object call_wait_group_go(WaitGroup group, PyObject **arguments, Py_ssize_t count, PyObject *names):
     cdef Scheduler scheduler = running_scheduler()
     cdef object coroutine = coroutine_to_go(scheduler, arguments, count, names)
-    cdef Member member = new_member(group)
     cdef Routine routine = launch(scheduler, coroutine, None, None)
-    routine.joiners = member
+    routine.joiners = group
     group.count += 1
     return routine
 
@@ -324,7 +330,7 @@ cdef class Members(Countdown):
 
     cdef int member_ended(self, Member member, Routine routine) except -1:
         self.members.discard(routine)
-        if not member.held:
+        if member is None or not member.held:
             self.active -= 1
         if routine.log_traceback:       # it failed, and nobody was told yet
             routine.log_traceback = False
@@ -463,7 +469,7 @@ cdef int abort_member(Routine routine, object reason) except -1:
 cdef object call_group_go(Members group, PyObject **arguments, Py_ssize_t count, PyObject *names):
     cdef Scheduler scheduler = running_scheduler()
     cdef object coroutine
-    cdef Member member
+    cdef Member member = None
     cdef Gate gate
     cdef Routine routine
     if group.stage != GROUP_OPEN and group.stage != GROUP_LEAVING:
@@ -471,8 +477,9 @@ cdef object call_group_go(Members group, PyObject **arguments, Py_ssize_t count,
             close_quietly(<object>arguments[0])
         raise RuntimeError(f"{group!r}: go() works inside 'async with group() as g', and before that is left")
     coroutine = coroutine_to_go(scheduler, arguments, count, names)
-    member = new_member(group)
-    if group.stage == GROUP_OVER:       # calling the function has let others run
+    if group.limit:
+        member = new_member(group)      # before its routine: making it may let others run
+    if group.stage == GROUP_OVER:       # as has calling the function
         close_quietly(coroutine)
         raise RuntimeError(f"{group!r}: go() works inside 'async with group() as g', and before that is left")
     if group.limit and group.active >= group.limit:
@@ -485,7 +492,7 @@ cdef object call_group_go(Members group, PyObject **arguments, Py_ssize_t count,
     else:
         routine = launch(scheduler, coroutine, None, None)
         group.active += 1
-    routine.joiners = member
+    routine.joiners = group if member is None else member
     group.members.add(routine)
     group.count += 1
     if group.ending:

@@ -67,6 +67,7 @@ from ._core cimport (
     duration,
     fast_function,
     install_send,
+    joiners_of,
     monotonic,
     operations_left,
     park_send,
@@ -419,14 +420,11 @@ cdef class CaseNode(ChannelPark):
         return 0
 
     cdef int link_other(self, object source, int kind) except -1:
-        cdef WaitQueue fresh
+        cdef WaitQueue joiners
         self.source = source
         if kind == CASE_JOIN:
-            if (<Routine>source).joiners is None:
-                fresh = WaitQueue.__new__(WaitQueue)
-                if (<Routine>source).joiners is None:
-                    (<Routine>source).joiners = fresh
-            queue_append(<PyObject *>(<Routine>source).joiners, self)
+            joiners = joiners_of(<Routine>source)
+            queue_append(<PyObject *>joiners, self)
         elif (<ForeignCase>source).event is not None:
             self.task = asyncio.ensure_future((<ForeignCase>source).event.wait())
             self.task.add_done_callback(self._foreign_done)
@@ -1205,12 +1203,11 @@ cdef class SelectorWatch(Watch):
                 channel.send_watches = fresh
             queue_append(<PyObject *>channel.send_watches, self)
         elif self.kind == CASE_JOIN:
+            fresh = joiners_of(<Routine>self.source)
             if not (<Routine>self.source).done():
                 self.state = PARK_OPEN
                 self.driver = self.hub
-                if (<Routine>self.source).joiners is None:
-                    (<Routine>self.source).joiners = fresh
-                queue_append(<PyObject *>(<Routine>self.source).joiners, self)
+                queue_append(<PyObject *>fresh, self)
         elif self.kind == CASE_FOREIGN:
             self.link_foreign()
         if self.is_ready():

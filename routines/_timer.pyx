@@ -38,6 +38,7 @@ from ._core cimport (
     warn_if_new,
 )
 from ._heap cimport TimerEntry, TimerHeap
+from ._method cimport KeptMethod, keep_method
 
 
 cdef extern from "Python.h":
@@ -465,13 +466,17 @@ cdef object make_timeout(PyObject *constructed, PyObject **arguments, size_t cou
     if names != NULL or PyVectorcall_NARGS(count) != 1:
         raise TypeError("timeout() takes the seconds, or None, and nothing else")
     spare_timeout = None
-    if scope is not None and Py_REFCNT(<PyObject *>scope) == 1:     # nobody has kept the one that was left
+    if scope is not None and Py_REFCNT(<PyObject *>scope) == 1 + kept_enter.keeps(scope) + kept_exit.keeps(scope):
+        # Nobody has kept the one that was left.
         scope.entered = False
     else:
         scope = timeout.__new__(timeout)
     scope.limit(<object>arguments[0])
     return scope
 
+
+cdef KeptMethod kept_enter = keep_method(timeout, "__aenter__")
+cdef KeptMethod kept_exit = keep_method(timeout, "__aexit__")
 
 install_send(Immediate, <void *>immediate_send)
 routines_install_call(timeout, <void *>make_timeout)

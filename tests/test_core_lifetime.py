@@ -516,3 +516,72 @@ async def test_routines_that_have_waited_for_futures_are_let_go():
         await settle()
     collect()
     assert [reference() for reference in references] == [None] * 4
+
+
+@pytest.mark.parametrize("parked", [False, True])
+def test_the_collector_knows_a_routine_that_a_drain_has_started_and_left(parked):
+    """While a drain runs it need not: so that starting many costs no look at them all."""
+    started = []
+
+    async def wait():
+        await sleep(60)
+
+    async def start_and_stop():
+        if parked:
+            await asyncio.sleep(0.001)
+        started.append(spawn(wait()))
+        raise KeyboardInterrupt
+
+    loop = asyncio.new_event_loop()
+    Routine(start_and_stop(), loop=loop)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
+    assert gc.is_tracked(started[0])
+    loop.run_until_complete(asyncio.sleep(0))
+    assert gc.is_tracked(started[0])
+    started[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(started[0])
+    loop.close()
+
+
+async def test_the_collector_knows_a_routine_that_has_been_stepped():
+    tx, rx = channel()
+
+    async def start():
+        routine = spawn(rx.recv())
+        await yield_now()
+        tracked = gc.is_tracked(routine)
+        await tx.send(1)
+        return tracked, await routine
+
+    assert await spawn(start()) == (True, 1)
+
+
+def test_what_a_drain_left_behind_is_collected_with_its_loop():
+    class Marker:
+        pass
+
+    async def never(marker, loop):
+        await asyncio.sleep(marker)
+
+    async def start_and_stop(loop):
+        marker = Marker()
+        watched.append(weakref.ref(marker))
+        spawn(never(marker, loop))
+        raise KeyboardInterrupt
+
+    def run():
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)
+        Routine(start_and_stop(loop), loop=loop)
+        try:
+            loop.run_forever()
+        except KeyboardInterrupt:
+            loop.close()
+
+    watched = []
+    with recorded_warnings():
+        run()
+        collect()
+    assert watched[0]() is None

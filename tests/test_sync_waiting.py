@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import weakref
 
 import pytest
 from helpers import block_of, collect, outcome, recorded_warnings, settle, until
@@ -18,6 +19,11 @@ def waiting(thing):
 
 async def nothing():
     pass
+
+
+async def hold(lock):
+    async with lock:
+        pass
 
 
 # --- WaitGroup
@@ -47,6 +53,32 @@ async def test_counting_by_hand(start):
     wg.add(-1)
     await waiter
     assert "0 to go" in repr(wg)
+
+
+async def test_a_routine_that_somebody_joins_is_counted_all_the_same(start):
+    async def join():
+        await routine.join()
+
+    wg, gate = WaitGroup(), Mutex()
+    await gate.lock()
+    routine = wg.go(hold, gate)
+    joining = start(join())
+    await until(lambda: routine._asyncio_awaited_by)
+    waiter = start(wg.wait())
+    await until(lambda: waiting(wg) == 1)
+    gate.unlock()
+    await joining
+    await waiter
+
+
+async def test_a_routine_that_is_done_does_not_keep_its_wait_group():
+    wg = WaitGroup()
+    watched = weakref.ref(wg)
+    routine = wg.go(nothing)
+    await wg.wait()
+    del wg
+    assert watched() is None
+    assert routine.done()
 
 
 async def test_waiting_for_nothing_is_over_at_once():

@@ -1,9 +1,12 @@
 """Timers: never early, in order, gone when nobody wants them."""
 
 import asyncio
+import contextlib
 import gc
+import inspect
 import itertools
 import time
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -377,3 +380,47 @@ async def test_what_is_cancelled_leaves_no_timer(wait, start):
     waiting.cancel()
     assert isinstance(await outcome(waiting), asyncio.CancelledError)
     assert runtime().stats().timers == before
+
+
+async def test_a_method_of_a_timeout_that_is_kept_stays_bound_to_it():
+    first = timeout(1)
+    enter, leave = first.__aenter__, first.__aexit__
+    second = timeout(1)
+    async with second:
+        pass
+    assert (enter.__self__, leave.__self__) == (first, first)
+    assert await enter() is first
+    async with timeout(1) as third:
+        assert third not in (first, second)
+    await leave(None, None, None)
+    assert "left in time" in repr(first)
+
+
+async def test_a_weak_reference_keeps_a_method_of_a_timeout_bound_to_it():
+    first = timeout(1)
+    watched = weakref.ref(first.__aenter__)
+    async with timeout(1):
+        assert watched() is None or watched().__self__ is first
+
+
+async def test_timeouts_within_each_other_leave_in_their_order():
+    async with timeout(30) as outer:
+        async with timeout(20) as middle:
+            async with timeout(10) as inner:
+                assert len({id(outer), id(middle), id(inner)}) == 3
+            assert repr(inner) == "<timeout 10 s, left in time>"
+            assert repr(middle) == "<timeout 20 s, running>"
+        assert repr(outer) == "<timeout 30 s, running>"
+
+
+async def test_an_exit_stack_enters_a_timeout():
+    with pytest.raises(Timeout):
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(timeout(0.001))
+            await sleep(10)
+
+
+def test_a_method_of_a_timeout_is_bound_to_a_timeout_alone():
+    with pytest.raises(TypeError, match="timeout"):
+        vars(timeout)["__aenter__"].__get__("no timeout")
+    assert inspect.ismethoddescriptor(timeout.__aenter__)
