@@ -384,9 +384,13 @@ class Episode:
                 with contextlib.suppress(TimeoutError):
                     values.append(rx.recv_blocking(timeout=chance.choice([None, 0, 0.001, 0.01])))
 
-    async def as_task(self, coroutine):
-        """Run it as a plain task, inside of a routine."""
-        await asyncio.Task(coroutine, loop=asyncio.get_running_loop())
+    async def as_task(self, end, coroutine):
+        """Run it as a plain task, inside of a routine.
+
+        One that is cancelled before its first step never closes its end, which the traceback of that cancellation keeps.
+        """
+        with end:
+            await asyncio.Task(coroutine, loop=asyncio.get_running_loop())
 
     async def echo(self, rounds):
         """Some bytes over a socket, and some work in the executor."""
@@ -447,13 +451,16 @@ class Episode:
         chance = self.chance
         steady = self.rx.clone()  # consumes to the end, so that nothing is left
         for number in range(chance.randrange(2, 8)):
-            producer = self.producer(self.tx.clone(), f"routine {number}", chance.random())
-            self.spawn(self.as_task(producer) if chance.random() < 0.3 else producer)
+            tx = self.tx.clone()
+            producer = self.producer(tx, f"routine {number}", chance.random())
+            self.spawn(self.as_task(tx, producer) if chance.random() < 0.3 else producer)
+        del tx, producer
         victims = list(self.routines)
         for _ in range(chance.randrange(1, 6)):
-            consumer = self.consumer(self.rx.clone(), chance.random())
-            routine = self.spawn(self.as_task(consumer) if chance.random() < 0.3 else consumer)
-            victims.append(routine)
+            rx = self.rx.clone()
+            consumer = self.consumer(rx, chance.random())
+            victims.append(self.spawn(self.as_task(rx, consumer) if chance.random() < 0.3 else consumer))
+        del rx, consumer
         victims += [self.spawn(self.never_woken()) for _ in range(20)]
         for number in range(chance.randrange(3)):
             self.thread(self.thread_producer, self.tx.clone(), f"thread {number}", chance.random())

@@ -270,6 +270,7 @@ cdef class Scheduler:
     cdef int step(self, Routine routine) except -1
     cdef int step_in_context(self, Routine routine, bint inside) except -1
     cdef int park_routine(self, Routine routine, Park park) except -1
+    cdef int never_begin(self, Routine routine, object error) except -1
     cdef int unstartable(self, Routine routine) except -1
     cdef int bad_yield(self, Routine routine, object error) except -1
     cdef int fail_step(self, Routine routine, bint inside) except -1

@@ -1923,7 +1923,11 @@ cdef Scheduler running_scheduler():
 
 cdef int count_select() except -1:
     """A select has come to its outcome here."""
-    cdef Scheduler scheduler = running_scheduler()
+    cdef Scheduler scheduler
+    if routines_draining != NULL:
+        increment((<Scheduler>routines_draining).counters.selects)
+        return 0
+    scheduler = running_scheduler()
     if scheduler is not None:
         increment(scheduler.counters.selects)
     return 0
@@ -2470,6 +2474,10 @@ cdef class Scheduler:
             if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
                 # Nothing is thrown into it: it is another routine's.
                 return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)
+            if routine.cancelling_step != CANCEL_NOTHING or routine.waiter is not None:
+                error = prepare_throw(routine)
+                if error is not None:
+                    return self.never_begin(routine, error)
         increment(self.counters.switches)
         if ROUTINES_TASK_IN_DICT:
             # Make it the one that asyncio.current_task() returns.
@@ -2529,6 +2537,18 @@ cdef class Scheduler:
                 return self.give_way_to_loop(routine)
             return 0
         return self.park_on_future(routine, yielded)
+
+    cdef int never_begin(self, Routine routine, object error) except -1:
+        """It is cancelled before its first step, so none of its code runs.
+
+        What it was called with is let go, for whoever keeps the routine would keep it too, in the traceback of ``error``: a sender
+        that stays open, and receivers that wait for its channel to close.
+        """
+        cdef PyObject *raw = NULL
+        routines_throw(routine.coroutine, THROW, error, &raw)
+        error = routines_take_error()
+        error.__traceback__ = None
+        return routine.settle((error, None), True, ROUTINE_CANCELLED)
 
     cdef int park_routine(self, Routine routine, Park park) except -1:
         """Bind the routine to the operation that it is waiting for."""

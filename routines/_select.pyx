@@ -120,6 +120,7 @@ cdef extern from *:
     }
     """
     PyObject **tuple_items "routines_tuple_items"(tuple items)
+    PyObject *Py_TYPE "(PyObject *)Py_TYPE"(PyObject *candidate) noexcept
     tuple tuple_of "routines_tuple_of"(PyObject **items, Py_ssize_t count)
     void vacate "routines_vacate"(tuple items)
     void occupy "routines_occupy"(tuple items, PyObject **fresh) noexcept
@@ -311,18 +312,18 @@ def case(awaitable, /):
     return wrapped
 
 
-cdef inline int kind_of(object source) noexcept:
-    if type(source) is Receiver or type(source) is Channel:
+cdef inline int kind_of(PyObject *source) noexcept:
+    if Py_TYPE(source) == <PyObject *>Receiver or Py_TYPE(source) == <PyObject *>Channel:
         return CASE_RECEIVE
-    if type(source) is SendCase:
+    if Py_TYPE(source) == <PyObject *>SendCase:
         return CASE_SEND
-    if source is None:
+    if source == <PyObject *>None:
         return CASE_NEVER
-    if type(source) is Routine:
+    if Py_TYPE(source) == <PyObject *>Routine:
         return CASE_JOIN
-    if type(source) is ForeignCase:
+    if Py_TYPE(source) == <PyObject *>ForeignCase:
         return CASE_FOREIGN
-    if isinstance(source, Receiver):
+    if isinstance(<object>source, Receiver):
         return CASE_RECEIVE
     return CASE_UNKNOWN
 
@@ -337,11 +338,11 @@ cdef object refusal(Py_ssize_t index, object source):
     return TypeError(f"case {index} of the select is {source!r}; {way_out}")
 
 
-cdef inline bint source_ready(object source, int kind) except -1:
+cdef inline bint source_ready(PyObject *source, int kind) except -1:
     if kind == CASE_RECEIVE:
-        return receive_ready((<End>source).state, <End>source)
+        return receive_ready(source)
     if kind == CASE_SEND:
-        return send_ready((<SendCase>source).end.state, (<SendCase>source).end)
+        return send_ready(<PyObject *>(<SendCase>source).end)
     if kind == CASE_JOIN:
         return (<Routine>source).done()
     if kind == CASE_FOREIGN:
@@ -477,7 +478,7 @@ cdef bint check_sources(PyObject **sources, Py_ssize_t count) except -1:
     cdef int kind
     cdef bint others = False
     for index in range(count):
-        kind = kind_of(<object>sources[index])
+        kind = kind_of(sources[index])
         if kind > CASE_SEND:
             if kind == CASE_UNKNOWN:
                 raise refusal(index, <object>sources[index])
@@ -539,7 +540,7 @@ cdef class Select(Park):
             handler: called with the value; None: the select returns the value.
             on_close: called with nothing where the channel is closed and drained; None: the select raises `ChannelClosed`.
         """
-        cdef int kind = kind_of(source)
+        cdef int kind = kind_of(<PyObject *>source)
         if kind == CASE_UNKNOWN or kind == CASE_SEND:
             self.check_building()
             raise refusal(len(self.building), source) if kind == CASE_UNKNOWN else TypeError(
@@ -639,9 +640,9 @@ cdef class Select(Park):
         cdef Py_ssize_t index
         cdef Py_ssize_t chosen = -1
         cdef Py_ssize_t ready = 0
-        cdef object source
+        cdef PyObject *source
         for index in range(PyTuple_GET_SIZE(self.sources)):
-            source = <object>PyTuple_GET_ITEM(self.sources, index)
+            source = PyTuple_GET_ITEM(self.sources, index)
             if source_ready(source, kind_of(source)):
                 if self.in_order:
                     return index
@@ -653,7 +654,7 @@ cdef class Select(Park):
     cdef int perform(self, Py_ssize_t index) except -1:
         """Do the operation of a case that is ready: 1; 0 where it turns out not to be."""
         cdef object source = <object>PyTuple_GET_ITEM(self.sources, index)
-        cdef int kind = kind_of(source)
+        cdef int kind = kind_of(<PyObject *>source)
         cdef ChannelState channel
         cdef End end
         cdef CaseNode node
@@ -751,7 +752,7 @@ cdef class Select(Park):
         try:
             for index in range(PyTuple_GET_SIZE(self.sources)):
                 source = <object>PyTuple_GET_ITEM(self.sources, index)
-                kind = kind_of(source)
+                kind = kind_of(<PyObject *>source)
                 if kind == CASE_JOIN or kind == CASE_FOREIGN:
                     self.open_node(index, kind).link_other(source, kind)
         except BaseException:
@@ -767,14 +768,14 @@ cdef class Select(Park):
     cdef int link_all(self) except -1:
         """The second pass. Nothing runs meanwhile: no case can become ready before it is linked."""
         cdef Py_ssize_t index
-        cdef object source
+        cdef PyObject *source
         cdef int kind
         cdef bint watched = False
         cdef CaseNode node
         self.state = PARK_OPEN
         self.switch.select = self
         for index in range(PyTuple_GET_SIZE(self.sources)):
-            source = <object>PyTuple_GET_ITEM(self.sources, index)
+            source = PyTuple_GET_ITEM(self.sources, index)
             kind = kind_of(source)
             if kind == CASE_RECEIVE:
                 queue_append(<PyObject *>(<End>source).state.receivers, self.open_node(index, kind))
@@ -795,7 +796,7 @@ cdef class Select(Park):
         cdef int kind
         for index in range(PyTuple_GET_SIZE(self.sources)):
             source = <object>PyTuple_GET_ITEM(self.sources, index)
-            kind = kind_of(source)
+            kind = kind_of(<PyObject *>source)
             if kind == CASE_RECEIVE:
                 if (<End>source).state.send_watches is not None:
                     tell_senders((<End>source).state)
@@ -811,7 +812,7 @@ cdef class Select(Park):
         cdef Py_ssize_t position
         cdef Py_ssize_t linked = self.linked
         cdef list nodes = self.nodes
-        cdef object source
+        cdef PyObject *source
         cdef CaseNode node
         cdef TimerEntry timer = self.timer
         self.switch.select = None
@@ -823,7 +824,7 @@ cdef class Select(Park):
             node = <CaseNode>PyList_GET_ITEM(nodes, position)
             if node.state == PARK_OPEN:
                 node.state = PARK_DONE
-                source = <object>PyTuple_GET_ITEM(self.sources, node.index)
+                source = PyTuple_GET_ITEM(self.sources, node.index)
                 if node.kind == CASE_RECEIVE:
                     queue_remove(<PyObject *>(<End>source).state.receivers, node)
                     continue    # it holds nothing
@@ -866,7 +867,7 @@ cdef class Select(Park):
         if self.outcome != CHOSEN_CASE or self.failed or self.sources is None:
             return 0
         source = <object>PyTuple_GET_ITEM(self.sources, self.index)
-        if kind_of(source) == CASE_RECEIVE:
+        if kind_of(<PyObject *>source) == CASE_RECEIVE:
             put_back((<End>source).state, value)
         return 0
 
@@ -917,7 +918,7 @@ cdef class Select(Park):
         if self.outcome != CHOSEN_CASE:
             return self.finish_without_case()
         source = <object>PyTuple_GET_ITEM(self.sources, index)
-        kind = kind_of(source)
+        kind = kind_of(<PyObject *>source)
         if self.building is not None:
             return self.finish_built(source, kind)
         value = self.value
@@ -1136,7 +1137,7 @@ cdef PySendResult select_send(Select park, PyObject *argument, PyObject **result
             return yield_park(park, result)
     if park.state == PARK_COMPLETE and park.outcome == CHOSEN_CASE and park.building is None:
         source = <object>PyTuple_GET_ITEM(park.sources, park.index)
-        if kind_of(source) == CASE_RECEIVE and not park.failed:
+        if kind_of(<PyObject *>source) == CASE_RECEIVE and not park.failed:
             value = selected(park.index, park.value, True, source)
             count_select()
             park.release()
@@ -1257,7 +1258,7 @@ cdef class SelectorWatch(Watch):
         return 0
 
     cdef bint is_ready(self) except -1:
-        return source_ready(self.source, self.kind)
+        return source_ready(<PyObject *>self.source, self.kind)
 
     cdef bint waits(self) noexcept:
         return self.hub.park is not None
@@ -1458,7 +1459,7 @@ Example:
             Its key, which no other case of this selector has had.
         """
         cdef SelectorWatch watch
-        cdef int kind = kind_of(source)
+        cdef int kind = kind_of(<PyObject *>source)
         if kind == CASE_UNKNOWN:
             raise refusal(self.next_key, source)
         watch = SelectorWatch.__new__(SelectorWatch)

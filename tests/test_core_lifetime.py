@@ -6,9 +6,9 @@ import sys
 import weakref
 
 import pytest
-from helpers import collect, parked, recorded_warnings, settle, until
+from helpers import collect, outcome, parked, recorded_warnings, settle, until
 
-from routines import Routine, channel, sleep, spawn, yield_now
+from routines import Aborted, ChannelClosed, Routine, channel, group, sleep, spawn, yield_now
 from routines._core import scheduler_for
 from routines._ring import Ring
 
@@ -585,3 +585,28 @@ def test_what_a_drain_left_behind_is_collected_with_its_loop():
         run()
         collect()
     assert watched[0]() is None
+
+
+@pytest.mark.bodies("routine")
+@pytest.mark.parametrize("held", [False, True])
+async def test_one_aborted_before_its_first_step_lets_go_of_what_it_was_called_with(held):
+    """Else whoever keeps the routine keeps the channel open, and those who receive wait for ever."""
+    tx, rx = channel()
+
+    async def send(tx):
+        with tx:
+            await tx.send(1)
+
+    async with group(limit=1 if held else None) as g:
+        if held:
+            g.go(settle)
+        routine = g.go(send, tx.clone())
+        routine.abort("too early")
+        await outcome(routine.join())
+    assert routine.cancelled()
+    assert rx.stats().senders == 1
+    tx.close()
+    with pytest.raises(ChannelClosed):
+        await rx.recv()
+    with pytest.raises(Aborted, match="too early"):
+        await routine.join()
