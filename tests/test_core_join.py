@@ -165,8 +165,13 @@ async def test_a_join_in_time_gives_the_result(start):
 
 
 async def test_a_join_in_time_leaves_no_timer(start):
+    tx, rx = channel()
     before = routines.runtime().stats().timers
-    assert await start(join(spawn(give(1)), timeout=10)) == 1
+    joining = start(join(spawn(receive(rx)), timeout=10))
+    await parked(rx, receivers=1)
+    await until(lambda: routines.runtime().stats().timers == before + 1)
+    await tx.send(1)
+    assert await joining == 1
     assert routines.runtime().stats().timers == before
 
 

@@ -283,7 +283,7 @@ MUTANTS = [
     Mutant("select-biased-reset", "_select.pyx", "            self.in_order = False\n            if self.scheduler",
            "            if self.scheduler", "a select that is used again is biased like its last use", SELECT),
     Mutant("select-timer-stays", "_select.pyx", "            self.scheduler.stop_timer(timer)\n", "            pass\n",
-           "a select that was in time leaves its timer", SELECT),
+           "a select that was in time leaves its timer", ["test_timer.py", *SELECT]),
     Mutant("select-expire-state", "_select.pyx", "        self.outcome = CHOSEN_TIMEOUT\n        self.state = PARK_COMPLETE\n        self.unlink()\n",
            "        self.outcome = CHOSEN_TIMEOUT\n        self.state = PARK_COMPLETE\n        self.linked = 0\n        self.unlink()\n",
            "a select that is too late stays in every queue", SELECT),
