@@ -119,7 +119,7 @@ cdef int refill(ChannelState channel) except -1
 cdef int feed_value(ChannelState channel, object value) except -1
 
 
-# Over borrowed pointers: a select looks at each of its cases, and a count that goes up and down again for each is a third of that.
+# Over borrowed pointers: a select looks at each of its cases, and counting each up and down again is a third of that.
 cdef inline bint receive_ready(PyObject *end) noexcept:
     """Whether a receive would return, or raise, at once."""
     return (

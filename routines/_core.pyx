@@ -2541,8 +2541,8 @@ cdef class Scheduler:
     cdef int never_begin(self, Routine routine, object error) except -1:
         """It is cancelled before its first step, so none of its code runs.
 
-        What it was called with is let go, for whoever keeps the routine would keep it too, in the traceback of ``error``: a sender
-        that stays open, and receivers that wait for its channel to close.
+        What it was called with is let go, for whoever keeps the routine would keep it too, in the traceback of ``error``: a
+        sender that stays open, and receivers that wait for its channel to close.
         """
         cdef PyObject *raw = NULL
         routines_throw(routine.coroutine, THROW, error, &raw)

@@ -429,3 +429,38 @@ async def test_a_timeout_is_never_early_and_zero_looks_once(start):
             await select(rx, timeout=seconds)
         assert time.monotonic() - begun >= seconds
     await until(lambda: rx.stats().waiting_receivers == 0)
+
+
+@pytest.mark.parametrize("end", ["close", "throw"])
+@pytest.mark.parametrize("capacity", [0, 2])
+def test_a_value_that_a_hand_driven_select_cannot_take_goes_back(end, capacity):
+    tx, rx = channel(capacity)
+    _silent_tx, silent = channel()
+
+    async def wait():
+        await select(silent, rx)
+
+    coroutine = wait()
+    coroutine.send(None)
+    tx.try_send("value")
+    if end == "close":
+        coroutine.close()
+    else:
+        with pytest.raises(KeyError):
+            coroutine.throw(KeyError())
+    assert rx.try_recv() == "value"
+    assert rx.stats().waiting_receivers == silent.stats().waiting_receivers == 0
+
+
+@pytest.mark.loops("stock")
+async def test_a_select_after_a_biased_one_is_fair():
+    (tx1, rx1), (tx2, rx2) = ends = [channel(1) for _ in range(2)]
+    picked = set()
+    for _ in range(64):
+        for tx, rx in ends:
+            if not len(rx):
+                await tx.send(None)
+        assert (await select(rx1, rx2, biased=True)).index == 0
+        await tx1.send(None)
+        picked.add((await select(rx1, rx2)).index)
+    assert picked == {0, 1}
