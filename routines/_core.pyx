@@ -46,6 +46,7 @@ from ._current cimport (
 )
 from ._foreign cimport (
     future_blocking, future_loop, leave_callback, routines_bind, routines_is_plain_future, routines_learn_futures,
+    routines_learn_layout,
 )
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring, ring_pop, ring_push_front_reserved, ring_push_reserved
@@ -336,7 +337,30 @@ cdef unsigned long long last_id = 0
 cdef object schedulers = weakref.WeakSet()
 cdef object Context = type(PyContext_CopyCurrent())
 
-routines_learn_futures(asyncio.Future, asyncio.Task)
+
+class LoopOfNothing:
+    """What a future needs of a loop to be made, cancelled and finished."""
+
+    def get_debug(self):
+        return False
+
+
+cdef int learn_futures() except -1:
+    cdef object loop = LoopOfNothing()
+    cdef object context = PyContext_CopyCurrent()
+    routines_learn_futures(asyncio.Future, asyncio.Task)
+    pending = asyncio.Future(loop=loop)
+    cancelled = asyncio.Future(loop=loop)
+    cancelled.cancel()
+    finished = asyncio.Future(loop=loop)
+    finished.set_result(None)
+    waited_for = asyncio.Future(loop=loop)
+    waited_for.add_done_callback(print, context=context)
+    routines_learn_layout(pending, cancelled, finished, waited_for, loop, print, context)
+    return 0
+
+
+learn_futures()
 routines_learn_tasks()
 operations_left = OPERATION_BUDGET
 debug_enabled = False

@@ -51,6 +51,60 @@ cdef extern from *:
         return PyObject_Vectorcall(routines_future_add_callback, arguments, 2, routines_context_keyword);
     }
 
+    /* The fields of a future that a first callback is left in, which are private to CPython. To go through the method is half of
+       what it takes to park on a future; so the callback is put where the method would, if that is where futures have it. */
+    typedef struct {
+        PyObject_HEAD
+        PyObject *loop;
+        PyObject *callback;
+        PyObject *context;
+        PyObject *callbacks;    /* those after the first one */
+        PyObject *exception;
+        PyObject *exception_traceback;
+        PyObject *result;
+        PyObject *source_traceback;
+        PyObject *cancel_message;
+    #if PY_VERSION_HEX >= 0x030C0000
+        PyObject *cancelled_error;
+    #endif
+        int state;              /* 0: pending, 1: cancelled, 2: finished */
+    } routines_future;
+
+    static int routines_future_layout_known = 0;
+
+    /* Compare futures in each state, one of which has that callback alone, with the layout above. */
+    static void routines_learn_layout(PyObject *pending, PyObject *cancelled, PyObject *finished, PyObject *waited_for,
+                                      PyObject *loop, PyObject *callback, PyObject *context)
+    {
+    #if PY_VERSION_HEX < 0x030E0000 && !defined(Py_GIL_DISABLED)
+        routines_future *futures[4] = {
+            (routines_future *)pending, (routines_future *)cancelled, (routines_future *)finished, (routines_future *)waited_for,
+        };
+        int states[4] = {0, 1, 2, 0};
+        int index;
+        if (!Py_IS_TYPE(pending, routines_future_type)
+            || routines_future_type->tp_basicsize < (Py_ssize_t)sizeof(routines_future)) return;
+        for (index = 0; index < 4; index++) {
+            routines_future *future = futures[index];
+            if (future->loop != loop || future->callbacks != NULL || future->state != states[index]
+                || future->callback != (index == 3 ? callback : NULL) || future->context != (index == 3 ? context : NULL)) return;
+        }
+        routines_future_layout_known = 1;
+    #else
+        (void)pending, (void)cancelled, (void)finished, (void)waited_for, (void)loop, (void)callback, (void)context;
+    #endif
+    }
+
+    /* Whether it was left there: the future is pending, and has no other callback. */
+    static inline int routines_leave_first_callback(PyObject *waited_for, PyObject *callback, PyObject *context)
+    {
+        routines_future *future = (routines_future *)waited_for;
+        if (!routines_future_layout_known || future->state != 0 || future->callback != NULL || future->callbacks != NULL) return 0;
+        future->callback = Py_NewRef(callback);
+        future->context = Py_NewRef(context);
+        return 1;
+    }
+
     /* The method of that descriptor, bound: asking the object for it looks through its types first. */
     static inline PyObject *routines_bind(PyObject *descriptor, PyObject *self)
     {
@@ -64,6 +118,10 @@ cdef extern from *:
     object routines_get_loop(object future)
     object routines_add_callback(object future, object callback, object context)
     object routines_bind(object descriptor, object self)
+    void routines_learn_layout(
+        object pending, object cancelled, object finished, object waited_for, object loop, object callback, object context
+    ) noexcept
+    bint routines_leave_first_callback(object waited_for, object callback, object context) noexcept
 
 
 cdef inline object future_blocking(object future):
@@ -86,7 +144,8 @@ cdef inline int leave_callback(object future, object callback, object context) e
     """Have it called in that context once the future is done, and say that the await is noticed."""
     if routines_is_plain_future(future):
         routines_clear_blocking(future)
-        routines_add_callback(future, callback, context)
+        if not routines_leave_first_callback(future, callback, context):
+            routines_add_callback(future, callback, context)
     else:
         future._asyncio_future_blocking = False
         future.add_done_callback(callback, context=context)
