@@ -150,7 +150,6 @@ BARS = (
     Bar("selector_1000", "routines", 1.5, rival_workload="selector_2"),
     Bar("selector_1000", "go1", 0.05),
     Bar("broadcast_100", limit=200),
-    Bar("broadcast_100", "go1", 2.0),
     Bar("broadcast_100", "asyncio", 1 / 5),
     Bar("watch_10_million", "routines", 1.2, rival_workload="watch_10"),
     Bar("timeout_unused", "asyncio", 0.15),

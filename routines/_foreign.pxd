@@ -52,7 +52,7 @@ cdef extern from *:
     }
 
     /* The fields of a future that a first callback is left in, which are private to CPython. To go through the method is half of
-       what it takes to park on a future; so the callback is put where the method would, if that is where futures have it. */
+       what parking on a future takes; so the callback is put where the method would, if that is where futures have it. */
     typedef struct {
         PyObject_HEAD
         PyObject *loop;
@@ -99,7 +99,8 @@ cdef extern from *:
     static inline int routines_leave_first_callback(PyObject *waited_for, PyObject *callback, PyObject *context)
     {
         routines_future *future = (routines_future *)waited_for;
-        if (!routines_future_layout_known || future->state != 0 || future->callback != NULL || future->callbacks != NULL) return 0;
+        if (!routines_future_layout_known || future->state != 0) return 0;
+        if (future->callback != NULL || future->callbacks != NULL) return 0;
         future->callback = Py_NewRef(callback);
         future->context = Py_NewRef(context);
         return 1;
