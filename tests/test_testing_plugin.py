@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 import routines
 
 PACKAGE = Path(routines.__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def run_pytest(directory, text, *options, plugins=()):
+def run_pytest(directory, text, *options, plugins=("routines.testing.plugin",)):
     """Runs a test file, and returns what pytest printed."""
     (directory / "test_it.py").write_text(text)
-    loaded = [option for name in ("routines.testing.plugin", *plugins) for option in ("-p", name)]
+    loaded = [option for name in plugins for option in ("-p", name)]
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *loaded, *options],
         cwd=directory,
@@ -89,6 +91,21 @@ def test_the_command_line_wins(tmp_path):
     assert "1 passed" in natural
 
 
+def test_the_page_on_testing_shows_tests_that_pass(tmp_path):
+    page = (DOCS / "testing.rst").read_text(encoding="utf-8")
+    assert ".. literalinclude:: testing/test_with_pytest.py" in page
+    # Loaded as the page says.
+    line = re.search(r"^Say ``(pytest_plugins = .+?)`` in a ``conftest\.py``", page, re.MULTILINE)
+    (tmp_path / "conftest.py").write_text(line[1])
+    shown = (DOCS / "testing" / "test_with_pytest.py").read_text(encoding="utf-8")
+    assert "2 passed" in run_pytest(tmp_path, shown, "--strict-markers", plugins=())
+    # Only where a send gives way and is cancelled there does this one count what was not sent.
+    send, count = "await tx.send(number)", "sent.append(number)"
+    hasty = shown.replace(f"{send}\n            {count}", f"{count}\n            {send}")
+    assert hasty != shown
+    assert "1 failed, 1 passed" in run_pytest(tmp_path, hasty, plugins=())
+
+
 ASYNCIO = """
 import asyncio, pytest, routines
 
@@ -140,14 +157,16 @@ def test_it_works_beside_pytest_asyncio(tmp_path, mode):
         f"--asyncio-mode={mode}",
         "-o",
         "asyncio_default_fixture_loop_scope=function",
-        plugins=["pytest_asyncio.plugin"],
+        plugins=["routines.testing.plugin", "pytest_asyncio.plugin"],
     )
     assert "3 passed" in out
 
 
 @pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
 def test_it_works_beside_the_plugin_of_anyio(tmp_path):
-    assert "3 passed" in run_pytest(tmp_path, ANYIO, plugins=["anyio.pytest_plugin"])
+    assert "3 passed" in run_pytest(
+        tmp_path, ANYIO, plugins=["routines.testing.plugin", "anyio.pytest_plugin"]
+    )
 
 
 def test_nobody_who_does_not_ask_for_it_loads_it():
