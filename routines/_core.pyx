@@ -338,15 +338,8 @@ cdef object schedulers = weakref.WeakSet()
 cdef object Context = type(PyContext_CopyCurrent())
 
 
-class LoopOfNothing:
-    """What a future needs of a loop to be made, cancelled and finished."""
-
-    def get_debug(self):
-        return False
-
-
 cdef int learn_futures() except -1:
-    cdef object loop = LoopOfNothing()
+    cdef object loop = types.SimpleNamespace(get_debug=bool)    # all that a future asks of a loop whom nobody waits for
     cdef object context = PyContext_CopyCurrent()
     routines_learn_futures(asyncio.Future, asyncio.Task)
     pending = asyncio.Future(loop=loop)
