@@ -821,9 +821,9 @@ cdef class ThreadDriver(Driver):
 
 cdef extern from *:
     """
-    /* Up to 3.13 asyncio keeps the running loop in the thread's own dictionary: where that is empty, none has ever run there.
+    /* Up to 3.12 asyncio keeps the running loop in the thread's own dictionary: where that is empty, none has ever run there.
        Asking asyncio costs more than a message does. */
-    #if PY_VERSION_HEX < 0x030E0000
+    #if PY_VERSION_HEX < 0x030D0000
     static inline int routines_never_in_loop(void)
     {
         PyObject *own = PyThreadState_GetDict();

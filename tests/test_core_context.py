@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import decimal
 
-from helpers import settle
+from helpers import settle, until
 
 from routines import channel, spawn, yield_now
 
@@ -139,17 +139,20 @@ async def test_two_routines_in_one_context_are_woken_by_futures():
     context = contextvars.copy_context()
     loop = asyncio.get_running_loop()
     gate = loop.create_future()
+    counted = []
 
     async def count():
         for _ in range(3):
             await asyncio.sleep(0.001)
             name.set(f"{name.get()}.")
+        counted.append(True)
         await gate
         await yield_now()
         return name.get()
 
     counting = [spawn(count(), context=context) for _ in range(3)]
-    loop.call_later(0.02, gate.set_result, None)
+    await until(lambda: len(counted) == 3)
+    gate.set_result(None)
     assert await asyncio.gather(*counting) == 3 * ["nobody" + 9 * "."]
     assert name.get() == "nobody"
 
