@@ -1,8 +1,10 @@
 """A web service under load, before and after one line: `python benchmarks/service.py`.
 
-Needs `wrk` and the extra `ecosystem`. The service is written once, for aiohttp and for Starlette on uvicorn, with nothing of
-`routines` in its handlers. "before" is as it stands, "after" has `routines.task_factory` set at start-up, and "channels"
+Needs `wrk`, FastAPI and the extra `ecosystem`. The service is written once, for aiohttp and for Starlette and FastAPI on uvicorn, with
+nothing of `routines` in its handlers. "before" is as it stands, "after" has `routines.task_factory` set at start-up, and "channels"
 has a channel in the place of the queue of its pipeline too. The contestants take turns, each server in a fresh process.
+
+`--framework` and `--path` measure a part: `python benchmarks/service.py --framework fastapi --path gather`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +30,7 @@ import machine
 import routines
 
 MODES = ("before", "after", "channels")
-FRAMEWORKS = ("aiohttp", "starlette")
+FRAMEWORKS = ("aiohttp", "starlette", "fastapi")
 PATHS = {
     "plain": "answers at once",
     "gather": "asks 20 backends in tasks of their own",
@@ -133,6 +136,27 @@ def serve_starlette(mode: str, listening: socket.socket) -> None:
     asyncio.run(main())
 
 
+def serve_fastapi(mode: str, listening: socket.socket) -> None:
+    """Serve until killed."""
+    import uvicorn
+    from fastapi import FastAPI
+
+    app = FastAPI()
+
+    @app.get("/{path}")
+    async def handle(path: str) -> dict[str, int]:
+        return {"answer": await answer(path, mode)}
+
+    async def main() -> None:
+        switch(mode)
+        await uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning")).serve([listening])
+
+    asyncio.run(main())
+
+
+SERVE = {"aiohttp": serve_aiohttp, "starlette": serve_starlette, "fastapi": serve_fastapi}
+
+
 @contextlib.contextmanager
 def served(framework: str, mode: str) -> Iterator[str]:
     """A server in a process of its own; its address."""
@@ -142,8 +166,10 @@ def served(framework: str, mode: str) -> Iterator[str]:
         port = listening.getsockname()[1]
         command = [sys.executable, __file__, "--serve", framework, mode, str(listening.fileno())]
         with subprocess.Popen(command, pass_fds=[listening.fileno()]) as server:
+            address = f"http://127.0.0.1:{port}"
             try:
-                yield f"http://127.0.0.1:{port}"
+                urllib.request.urlopen(f"{address}/plain", timeout=30).close()  # noqa: S310  # it is up
+                yield address
             finally:
                 server.terminate()
 
@@ -154,16 +180,20 @@ def load(url: str, connections: int, seconds: float) -> tuple[float, float, floa
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise RuntimeError(out)
-    p50, p99 = (float(value) * MICROSECONDS[unit] for _, value, unit in LATENCY.findall(out))
+    latencies = [float(value) * MICROSECONDS[unit] for _, value, unit in LATENCY.findall(out)]
     requests = re.search(r"Requests/sec:\s+([\d.]+)", out)
-    assert requests is not None
+    if len(latencies) != 2 or requests is None:
+        raise RuntimeError(out)
+    p50, p99 = latencies
     return float(requests[1]), p50, p99
 
 
 def main() -> None:
-    """Measure each service in turns, and print the medians and the ratios of their requests a second."""
+    """Measure each service in turns, and print the medians, and the ratio of those of their requests a second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", nargs=3, metavar=("FRAMEWORK", "MODE", "SOCKET"), help=argparse.SUPPRESS)
+    parser.add_argument("--framework", choices=FRAMEWORKS, action="append", help="all, where none is named")
+    parser.add_argument("--path", choices=PATHS, action="append", help="all, where none is named")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=64)
@@ -171,34 +201,36 @@ def main() -> None:
     if options.serve:
         framework, mode, descriptor = options.serve
         listening = socket.socket(fileno=int(descriptor))
-        (serve_aiohttp if framework == "aiohttp" else serve_starlette)(mode, listening)
+        SERVE[framework](mode, listening)
         return
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed")
+    frameworks, paths = options.framework or FRAMEWORKS, options.path or tuple(PATHS)
     taken: dict[tuple[str, str, str], list[tuple[float, float, float]]] = {}
     for number in range(options.rounds):
-        for framework in FRAMEWORKS:
+        for framework in frameworks:
             for mode in MODES if number % 2 else reversed(MODES):
                 with served(framework, mode) as address:
                     load(f"{address}/plain", options.connections, 1)  # warms up
-                    for path in PATHS:
+                    for path in paths:
                         measured = load(f"{address}/{path}", options.connections, options.seconds)
                         taken.setdefault((framework, path, mode), []).append(measured)
                 print(time.strftime("%T"), number, framework, mode, file=sys.stderr)
     print(*(f"{name}: {value}" for name, value in machine.describe().items()), sep="\n")
     print(
-        f"\n{'service':11}{'path':10}{'mode':10}{'requests/s':>12}{'ratio':>8}{'p50':>9}{'p99':>9}   microseconds"
+        f"\n{'service':11}{'path':10}{'mode':10}{'requests/s':>12}{'ratio':>8}{'of rounds':>14}{'p50':>9}{'p99':>9}   microseconds"
     )
-    for framework in FRAMEWORKS:
-        for path in PATHS:
+    for framework in frameworks:
+        for path in paths:
             for mode in MODES:
                 rates, p50s, p99s = zip(*taken[framework, path, mode], strict=True)
                 before = [each[0] for each in taken[framework, path, "before"]]
-                # Round by round: what the machine does meanwhile meets the two alike.
-                ratio = statistics.median(now / then for now, then in zip(rates, before, strict=True))
+                ratio = statistics.median(rates) / statistics.median(before)
+                # Round by round: how far the machine itself moved it.
+                rounds = [now / then for now, then in zip(rates, before, strict=True)]
                 print(
                     f"{framework:11}{path:10}{mode:10}{statistics.median(rates):12,.0f}{ratio:8.2f}"
-                    f"{statistics.median(p50s):9,.0f}{statistics.median(p99s):9,.0f}"
+                    f"{f'{min(rounds):.2f} to {max(rounds):.2f}':>14}{statistics.median(p50s):9,.0f}{statistics.median(p99s):9,.0f}"
                 )
 
 

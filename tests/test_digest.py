@@ -690,10 +690,18 @@ def test_no_bar_where_there_is_no_terminal(monkeypatch):
     assert not Bar.suits(Terminal())
 
 
+def new_terminal():
+    """Both ends of a terminal; a system that mounts none has no test of them."""
+    pty = pytest.importorskip("pty")
+    try:
+        return pty.openpty()
+    except OSError as error:
+        pytest.skip(f"no terminals here: {error}")
+
+
 def frames_on_a_terminal(arguments, cwd, environment):
     """Run it with a terminal for standard error: its output, what the terminal got, its status."""
-    pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
+    ours, theirs = new_terminal()
     with started(*arguments, cwd=cwd, stderr=theirs, env=environment) as process:
         os.close(theirs)
         seen = b""
@@ -746,9 +754,8 @@ def test_on_a_terminal_complaints_do_not_run_into_the_bar(tree, terminal_environ
 
 @needs_fifos
 def test_ctrl_c_takes_the_bar_away(tree, terminal_environment):
-    pty = pytest.importorskip("pty")
+    ours, theirs = new_terminal()
     os.mkfifo(tree / "pipe")
-    ours, theirs = pty.openpty()
     try:
         with started("pipe", cwd=tree, stderr=theirs, env=terminal_environment) as process:
             seen = b""

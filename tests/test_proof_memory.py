@@ -39,4 +39,5 @@ def test_an_allocation_that_fails_raises_and_loses_nothing(injected, name):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     failures = dict(part.split(" ") for part in done.stdout.strip().splitlines()[-1].split(", "))
-    assert int(failures["MemoryError"]) >= 5, "hardly an allocation failed"
+    # A hand-over makes four allocations on 3.14, whose free lists serve the rest, and more on older interpreters.
+    assert int(failures["MemoryError"]) >= 4, "hardly an allocation failed"
