@@ -239,10 +239,10 @@ class Runtime:
         Raises:
             SpawnError: ``coro`` is no coroutine, or was started already.
             RuntimeClosed: the runtime is shut down. The coroutine is closed.
-            ValueError: there is no such worker.
+            ValueError: there is no such worker. The coroutine is closed.
         """
         self._refuse_if_closed(coro)
-        chosen = self._worker(worker)
+        chosen = self._worker(worker, coro)
         with self._lock:
             self._refuse_if_closed(coro)
             if not chosen.alive:
@@ -250,7 +250,7 @@ class Runtime:
                 raise RuntimeClosed(f"{chosen.name} has died of {chosen.failure!r}; start another runtime")
             return chosen.scheduler.spawn(coro)
 
-    def _worker(self, which: int | str | None) -> Worker:
+    def _worker(self, which: int | str | None, coro: object) -> Worker:
         if which is None:
             alive = [worker for worker in self._workers if worker.alive]
             return min(alive or self._workers, key=lambda worker: worker.scheduler.load)
@@ -258,6 +258,7 @@ class Runtime:
             if which == worker.name or (which == number and not isinstance(which, bool)):
                 return worker
         names = ", ".join(worker.name for worker in self._workers)
+        close_quietly(coro)
         raise ValueError(
             f"worker must be None, 0 … {len(self._workers) - 1}, or one of {names}, not {which!r}"
         )

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,8 +20,8 @@ import pytest
 
 import routines
 from routines import __main__ as command_line
-from routines._cli import files
-from routines._cli.bar import CLEAR_LINE, Bar, Snapshot, human_bytes, plain_line
+from routines._cli import bar, files
+from routines._cli.bar import CLEAR_LINE, Bar, Snapshot, _rich_line, human_bytes, plain_line
 from routines._cli.checksums import checksum_line
 from routines._cli.files import Digest, Failed, File, Meter, Skipped, batches, walk
 from routines._cli.helper import Helper
@@ -661,10 +662,40 @@ def test_a_frame_before_everything_is_counted_claims_no_fraction():
 
 def test_a_frame_with_a_total_has_a_bar():
     shown = Snapshot(1, 5_000_000, 2, 10_000_000, 2.0)
-    cells = "#" * 12 + "-" * 12
+    cells = "#" * 10 + "-" * 10
     line = f"digest [{cells}]  50%  1 of 2 files  5.0 MB of 10.0 MB  2.5 MB/s"
     assert plain_line(shown, 100) == line
     assert plain_line(shown, 20) == line[:20]
+
+
+@pytest.mark.parametrize("kind", ["plain", "rich"])
+@pytest.mark.parametrize(
+    ("columns", "last"),
+    [
+        (37, {"plain": "50%", "rich": "1,200 of 2,400 files"}),
+        (57, {"plain": "1,200 of 2,400 files", "rich": "5.0 MB of 10.0 MB"}),
+        (77, {"plain": "5.0 MB of 10.0 MB", "rich": "2.5 MB/s"}),
+        (120, {"plain": "2.5 MB/s", "rich": "2.5 MB/s"}),
+    ],
+)
+def test_a_frame_says_what_there_is_room_for(kind, columns, last):
+    if kind == "rich":
+        pytest.importorskip("rich")
+    draw = plain_line if kind == "plain" else _rich_line()
+    frame = re.sub(r"\x1b\[[\d;]*m", "", draw(Snapshot(1200, 5_000_000, 2400, 10_000_000, 2.0), columns))
+    assert len(frame) <= columns
+    assert frame.startswith("digest ")
+    assert frame.rstrip().endswith(last[kind])
+
+
+def test_on_a_terminal_ctrl_c_finds_room_behind_the_bar(monkeypatch):
+    # The terminal shows it as ^C; in the next line it would keep clearing from reaching the bar.
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((40, 24)))
+    monkeypatch.setattr(bar, "_rich_line", lambda: lambda shown, columns: "x" * columns)
+    reader, writer = os.pipe()
+    with open(reader, "rb", buffering=0) as seen, open(writer, "w") as terminal:
+        Bar(terminal, Progress()).draw()
+        assert seen.read(1000) == CLEAR_LINE + b"x" * (40 - len("^C") - 1)
 
 
 @pytest.mark.parametrize(
@@ -781,9 +812,9 @@ def test_quiet_means_nothing_on_the_terminal(tree, terminal_environment):
 def test_no_frame_is_drawn_while_somebody_prints():
     reader, writer = os.pipe()
     with open(reader, "rb", buffering=0) as seen, open(writer, "w") as terminal:
-        bar = Bar(terminal, Progress())
-        with bar.hidden():
-            bar.draw()
+        drawn = Bar(terminal, Progress())
+        with drawn.hidden():
+            drawn.draw()
         assert seen.read(1000) == CLEAR_LINE
-        bar.draw()
+        drawn.draw()
         assert seen.read(1000).startswith(CLEAR_LINE + b"digest")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import routines
+from routines import context, stages, testing
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -20,6 +21,18 @@ def text(path):
 def test_every_public_name_has_an_entry_in_the_reference(name):
     entry = rf"^\.\. auto(function|class|exception|module)::\s+(routines\.)?{name}(\(|$)"
     assert re.search(entry, text(DOCS / "api.rst"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("page", "module"),
+    [("api", testing), ("api", context), ("stages", stages)],
+    ids=["testing", "context", "stages"],
+)
+def test_every_name_of_the_other_modules_has_an_entry(page, module):
+    described = text(DOCS / f"{page}.rst")
+    for name in module.__all__:
+        entry = rf"^\.\. auto(function|class|exception)::\s+({re.escape(module.__name__)}\.)?{name}(\(|$)"
+        assert re.search(entry, described, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import os
 import signal
 import subprocess
@@ -139,7 +140,7 @@ def test_a_worker_that_does_not_exist(which):
         coro = give()
         with pytest.raises(ValueError, match="routines-0, routines-1, routines-2"):
             rt.spawn(coro, worker=which)
-        coro.close()
+        assert inspect.getcoroutinestate(coro) == inspect.CORO_CLOSED  # no "never awaited" follows
 
 
 def test_run_waits_for_main_and_leaves_the_rest_running(factory):

@@ -46,13 +46,28 @@ def test_no_contest_is_empty_when_shrunk(work):
         assert getattr(contest, f"{work}_count") % figures.SPAWNED_AT_ONCE == 0
 
 
+FIGURES = [figures.Figure("short", 200.0, 7_000.0), figures.Figure("much longer", 1.0, 1.0)]
+
+
 def test_table_has_a_line_per_figure_and_equal_columns():
-    table = tour.figures_table(
-        [figures.Figure("short", 200.0, 7_000.0), figures.Figure("much longer", 1.0, 1.0)]
-    )
-    head, first, second = table.splitlines()
+    head, first, second = tour.figures_table(FIGURES, 78).splitlines()
     assert len(head) == len(first) == len(second)
     assert first.split() == ["short", "200", "ns", "7,000", "ns", "35.0", "x"]
+
+
+def test_table_that_is_too_wide_has_two_lines_per_figure():
+    lines = tour.figures_table(FIGURES, 38).splitlines()
+    assert lines[1::2] == ["short", "much longer"]
+    assert lines[2].split() == ["200", "ns", "7,000", "ns", "35.0", "x"]
+    assert len(lines[0]) == len(lines[2]) == len(lines[4]) <= 38
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_tour_stays_within_the_terminal(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(tour, "measure", lambda: figures.measure(shrink=50))
+    assert command_line.main([]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= columns
 
 
 def test_without_a_command_usage_comes_first_and_then_the_tour(monkeypatch, capsys):

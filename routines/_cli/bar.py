@@ -22,7 +22,9 @@ from .pipeline import Progress
 __all__ = ["Bar", "Snapshot", "human_bytes", "plain_line"]
 
 SECONDS_PER_FRAME = 0.1
-PLAIN_BAR_CELLS = 24
+PLAIN_BAR_CELLS = 20
+RICH_BAR_CELLS = 8  # at least
+CTRL_C_CELLS = 2  # "^C", which a terminal puts behind the line
 CLEAR_LINE = b"\r\x1b[K"
 
 
@@ -67,26 +69,27 @@ def human_bytes(count: float) -> str:
     return f"{count:.1f} {unit}"
 
 
-def _figures(shown: Snapshot) -> str:
+def _figures(shown: Snapshot, columns: int) -> str:
+    """As many of the figures as there is room for."""
+    files, size = f"{shown.files_done:,}", human_bytes(shown.bytes_done)
+    if shown.files_found is not None and shown.bytes_found is not None:
+        files, size = f"{files} of {shown.files_found:,}", f"{size} of {human_bytes(shown.bytes_found)}"
     speed = human_bytes(shown.bytes_done / shown.seconds if shown.seconds > 0 else 0)
-    if shown.files_found is None or shown.bytes_found is None:
-        return f"{shown.files_done:,} files  {human_bytes(shown.bytes_done)}  {speed}/s"
-    return (
-        f"{shown.files_done:,} of {shown.files_found:,} files  "
-        f"{human_bytes(shown.bytes_done)} of {human_bytes(shown.bytes_found)}  {speed}/s"
-    )
+    figures = [f"{files} files", size, f"{speed}/s"]
+    while figures and len("  ".join(figures)) > columns:
+        figures.pop()
+    return "  ".join(figures)
 
 
 def plain_line(shown: Snapshot, columns: int) -> str:
     """A frame without colours, cut to `columns`."""
     fraction = shown.fraction
-    if fraction is None:
-        line = f"digest  {_figures(shown)}"
-    else:
+    line = "digest  "
+    if fraction is not None:
         filled = int(fraction * PLAIN_BAR_CELLS)
         cells = "#" * filled + "-" * (PLAIN_BAR_CELLS - filled)
-        line = f"digest [{cells}] {fraction:4.0%}  {_figures(shown)}"
-    return line[:columns]
+        line = f"digest [{cells}] {fraction:4.0%}  "
+    return (line + _figures(shown, columns - len(line)))[:columns]
 
 
 def _rich_line() -> Callable[[Snapshot, int], str] | None:
@@ -113,7 +116,7 @@ def _rich_line() -> Callable[[Snapshot, int], str] | None:
             task,
             total=None if fraction is None else 1.0,
             completed=0.0 if fraction is None else fraction,
-            figures=_figures(shown),
+            figures=_figures(shown, columns - len("digest  ") - RICH_BAR_CELLS),
         )
         console.width = columns
         with console.capture() as frame:
@@ -172,9 +175,9 @@ class Bar:
             columns = os.get_terminal_size(self._descriptor).columns
         except OSError:
             columns = 0
-        # Some terminals do not know their width. And one short of the edge: there the cursor would
-        # wrap, and clearing would miss the line above.
-        line = self._line(self.snapshot(), (columns or 80) - 1)
+        # Some terminals do not know their width. And short of the edge, by one more than Ctrl-C adds:
+        # there the cursor would wrap, and clearing would miss the line above.
+        line = self._line(self.snapshot(), max((columns or 80) - CTRL_C_CELLS - 1, 1))
         # Never wait for a thread that prints: it may be stuck, and the loop must stay free for
         # Ctrl-C.
         if self._lock.acquire(blocking=False):

@@ -114,14 +114,14 @@ class _Contest(NamedTuple):
 
 _CONTESTS = [
     _Contest(
-        "a message handed over, unbuffered (asyncio: Queue(1))",
+        "unbuffered hand-over (asyncio: Queue(1))",
         _hand_over_routines,
         100_000,
         _hand_over_asyncio,
         5_000,
     ),
     _Contest(
-        "spawn, run to the end, await (asyncio: create_task)",
+        "spawn, run, await (asyncio: create_task)",
         _spawn_routines,
         50_000,
         _spawn_asyncio,

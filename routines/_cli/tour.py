@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import textwrap
 import time
 from contextlib import suppress
 
@@ -96,43 +98,52 @@ async def share_out(job_count: int, workers: int) -> tuple[int, list[int]]:
     return total, done
 
 
-def figures_table(figures: list[Figure]) -> str:
-    """`figures` as text, a line each."""
-    width = max(len(figure.work) for figure in figures)
-    lines = [f"{'':{width}}  {'routines':>10}  {'asyncio':>10}  {'ratio':>7}"]
-    lines += [
-        f"{figure.work:{width}}  {figure.routines_ns:>7,.0f} ns  {figure.asyncio_ns:>7,.0f} ns"
-        f"  {figure.ratio:>5.1f} x"
+def figures_table(figures: list[Figure], columns: int) -> str:
+    """`figures` as text in so many columns: a line each, or, where that is too long, the work above its numbers."""
+    heads = f"{'routines':>10}  {'asyncio':>10}  {'ratio':>7}"
+    rows = [
+        (
+            figure.work,
+            f"{figure.routines_ns:>7,.0f} ns  {figure.asyncio_ns:>7,.0f} ns  {figure.ratio:>5.1f} x",
+        )
         for figure in figures
     ]
+    width = max(len(work) for work, _ in rows)
+    if width + 2 + len(heads) <= columns:
+        return "\n".join(f"{work:{width}}  {numbers}" for work, numbers in [("", heads), *rows])
+    lines = [heads]
+    for work, numbers in rows:
+        lines += [*textwrap.wrap(work, columns), numbers]
     return "\n".join(lines)
+
+
+def _say(text: str, columns: int, indent: str = "") -> None:
+    """Print a line, as several where the terminal is narrower."""
+    print(textwrap.fill(text, columns, initial_indent=indent, subsequent_indent="  " + indent), flush=True)
 
 
 def tour() -> None:
     """Print the tour; a few seconds."""
-    print(f"Prime sieve: {PRIMES} routines in a chain, joined by unbuffered channels", flush=True)
+    columns = max(shutil.get_terminal_size().columns, 40)
+    _say(f"Prime sieve: {PRIMES} routines in a chain, joined by unbuffered channels", columns)
     started = time.perf_counter()
     primes, messages = run(sieve(PRIMES))
     seconds = time.perf_counter() - started
-    print(f"  {', '.join(map(str, primes[:12]))}, ... {primes[-1]:,}")
-    print(f"  {messages:,} messages in {seconds * 1e3:,.0f} ms")
+    _say(f"{', '.join(map(str, primes[:12]))}, ... {primes[-1]:,}", columns, "  ")
+    _say(f"{messages:,} messages in {seconds * 1e3:,.0f} ms", columns, "  ")
     print()
-    print(
-        f"Fan-out, fan-in: {JOBS:,} jobs to {WORKERS} workers, the results into one channel",
-        flush=True,
-    )
+    _say(f"Fan-out, fan-in: {JOBS:,} jobs to {WORKERS} workers, the results into one channel", columns)
     started = time.perf_counter()
     total, done = run(share_out(JOBS, WORKERS))
     seconds = time.perf_counter() - started
-    shares = ", ".join(f"{share:,}" for share in done)
-    print(f"  jobs per worker: {shares}; sum of squares: {total:,}")
-    print(f"  {2 * JOBS:,} messages in {seconds * 1e3:,.0f} ms")
+    _say(f"jobs per worker: {', '.join(f'{share:,}' for share in done)}", columns, "  ")
+    _say(f"sum of squares: {total:,}", columns, "  ")
+    _say(f"{2 * JOBS:,} messages in {seconds * 1e3:,.0f} ms", columns, "  ")
     print()
-    print(
+    _say(
         f"This machine: {platform.python_implementation()} {platform.python_version()}, "
         f"{platform.machine()}, {os.cpu_count()} processors",
-        flush=True,
+        columns,
     )
-    table = figures_table(measure())
-    print("".join(f"  {line}\n" for line in table.splitlines()), end="")
-    print("  (medians of a short run on the stock loop)")
+    print(textwrap.indent(figures_table(measure(), columns - 2), "  "))
+    _say("(medians of a short run on the stock loop)", columns, "  ")
