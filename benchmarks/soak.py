@@ -24,6 +24,7 @@ import statistics
 import sys
 import threading
 import time
+from array import array
 from collections import defaultdict
 from pathlib import Path
 
@@ -523,7 +524,8 @@ def soak(seconds, seed, loop, workers):
     chance = random.Random(seed)
     config = RuntimeConfig(worker_threads=workers, loop_factory=loop_factory(loop))
     began = time.monotonic()
-    samples = []
+    # Arrays: a tuple of two ints for each episode is three blocks that pile up.
+    resident_sizes, block_counts = array("q"), array("q")
     episodes = 0
     did = defaultdict(int)
     print(
@@ -547,24 +549,25 @@ def soak(seconds, seed, loop, workers):
                 + stats.routines_aborted
             ), stats
             episodes += 1
-            samples.append((resident_bytes(), sys.getallocatedblocks()))
+            resident_sizes.append(resident_bytes())
+            block_counts.append(sys.getallocatedblocks())
             if past >= next_line:
                 next_line = past + max(10.0, seconds / 60)
                 print(
-                    f"{past:8.0f} s  {episodes:6} episodes  {samples[-1][0] / 1e6:7.1f} MB  "
-                    f"{samples[-1][1]:9,} blocks  {stats.sends:12,} sends",
+                    f"{past:8.0f} s  {episodes:6} episodes  {resident_sizes[-1] / 1e6:7.1f} MB  "
+                    f"{block_counts[-1]:9,} blocks  {stats.sends:12,} sends",
                     flush=True,
                 )
         print(f"counted: {dict(sorted(did.items()))}")
         print(stats)
-    resident, blocks = (growth(each) for each in zip(*samples, strict=True))
+    resident, blocks = growth(resident_sizes), growth(block_counts)
     print(
-        f"resident memory: {samples[0][0] / 1e6:.1f} MB after the first episode, {samples[-1][0] / 1e6:.1f} MB at the end; "
-        f"from the second quarter to the last {resident / 1e6:+.2f} MB, and {blocks:+,.0f} of {samples[-1][1]:,} blocks"
+        f"resident memory: {resident_sizes[0] / 1e6:.1f} MB after the first episode, {resident_sizes[-1] / 1e6:.1f} MB at the end; "
+        f"from the second quarter to the last {resident / 1e6:+.2f} MB, and {blocks:+,.0f} of {block_counts[-1]:,} blocks"
     )
-    assert blocks <= 0.01 * samples[-1][1], "objects pile up"
+    assert blocks <= 0.01 * block_counts[-1], "objects pile up"
     # The allocator needs its time until each thread has what it needs at its height.
-    assert seconds < 120 or resident <= 0.05 * samples[-1][0], "memory grows"
+    assert seconds < 120 or resident <= 0.05 * resident_sizes[-1], "memory grows"
 
 
 def growth(samples):
