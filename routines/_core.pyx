@@ -732,9 +732,10 @@ cdef WaitQueue joiners_of(Routine target):
         return found
     else:
         made = found.for_one()
-    if made is not None and target.joiners is found:
+    # It may have ended meanwhile, and then nothing counts it any more; whoever joins looks at that next.
+    if made is not None and (target.joiners is found or target.joiners is None):
         target.joiners = made
-    return target.joiners if target.joiners is not None else made
+    return target.joiners
 
 
 cdef TaskDriver bind_task(Park park, object function, object context):
@@ -2564,8 +2565,9 @@ cdef class Scheduler:
         cdef PyObject *raw = NULL
         routines_throw(routine.coroutine, THROW, error, &raw)
         error = routines_take_error()
-        error.__traceback__ = None
-        return routine.settle((error, None), True, ROUTINE_CANCELLED)
+        routine.settle((error, None), True, ROUTINE_CANCELLED)
+        error.__traceback__ = None      # what goes with it may run anybody's code, which finds the routine done
+        return 0
 
     cdef int park_routine(self, Routine routine, Park park) except -1:
         """Bind the routine to the operation that it is waiting for."""

@@ -346,8 +346,13 @@ cdef inline bint source_ready(PyObject *source, int kind) except -1:
     if kind == CASE_JOIN:
         return (<Routine>source).done()
     if kind == CASE_FOREIGN:
-        return (<ForeignCase>source).is_ready()
+        return foreign_ready(<object>source)
     return False
+
+
+cdef bint foreign_ready(object source) except -1:
+    """Asks other people's code, which may drop the case: so it is held here."""
+    return (<ForeignCase>source).is_ready()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

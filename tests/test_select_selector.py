@@ -306,3 +306,24 @@ async def test_a_selector_that_waits_never_meets_itself_in_a_case_that_is_added(
     chosen = await turn
     assert (chosen.index, chosen.value) == ((0, "another's") if capacity == 0 else (key, None))
     assert len(ch) == capacity
+
+
+async def test_an_event_that_drops_its_own_case_when_it_is_asked_does_no_harm():
+    class Dropping(asyncio.Event):
+        def is_set(self):
+            for key in keys:
+                selector.remove(key)
+            keys.clear()
+            return super().is_set()
+
+    selector, keys = Selector(), []
+    tx, rx = channel(1)
+    selector.add(rx)
+    event = Dropping()
+    event.set()
+    keys.append(selector.add(case(event)))  # ready, so it is asked again when its turn comes
+    del event
+    assert (await selector.next()).value is True  # it was set, and asked before it was dropped
+    assert keys == []
+    tx.try_send("value")
+    assert (await selector.next()).value == "value"
