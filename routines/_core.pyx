@@ -368,10 +368,18 @@ def _forget_the_parent():
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_the_parent)
 
-# The routine that awaits yield_now(), between that and the end of its step; never followed. The bare yield that comes out of it
-# is then known to be ours, which gives way to routines, and not asyncio's, which gives way to the loop. Each step begins without:
-# one that was driven by hand did not give way, and its routine may be gone, its place in memory another's.
+# The routine that awaits yield_now(), or an operation that it has no budget for, between that and the end of its step; never
+# followed. The bare yield that comes out of it is then known to be ours, which gives way to routines, and not asyncio's, which
+# gives way to the loop. Each step begins without: one that was driven by hand did not give way, and its routine may be gone, its
+# place in memory another's.
 cdef PyObject *yielded_now = NULL
+
+
+cdef inline void yield_to_routines() noexcept:
+    """The bare yield that comes next is ours."""
+    global yielded_now
+    if routines_draining != NULL:
+        yielded_now = (<Scheduler>routines_draining).running
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -427,10 +435,13 @@ cdef int give_way() except -1:
         return 0
     scheduler = running_scheduler()
     if governed != 0 and scheduler is not None and scheduler.explorer is not None:
-        return scheduler.gives_way()
-    operations_left = OPERATION_BUDGET
-    if scheduler is not None:
-        increment(scheduler.counters.budget_yields)
+        if not scheduler.gives_way():
+            return 0
+    else:
+        operations_left = OPERATION_BUDGET
+        if scheduler is not None:
+            increment(scheduler.counters.budget_yields)
+    yield_to_routines()
     return 1
 
 
@@ -2887,7 +2898,7 @@ cdef class YieldOperation:
 
 
 cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:
-    global spare_yield, spare_yields, yielded_now
+    global spare_yield, spare_yields
     if operation.finished:
         result[0] = NULL
         raise RuntimeError("cannot reuse already awaited yield_now(); call it for each await")
@@ -2895,8 +2906,7 @@ cdef PySendResult yield_send(YieldOperation operation, PyObject *argument, PyObj
     result[0] = <PyObject *>None
     if not operation.yielded:
         operation.yielded = True
-        if routines_draining != NULL:
-            yielded_now = (<Scheduler>routines_draining).running
+        yield_to_routines()
         return PYGEN_NEXT
     operation.finished = True
     if ROUTINES_KEEPS_SPARES and spare_yields < SPARE_YIELDS:

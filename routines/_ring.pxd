@@ -60,6 +60,13 @@ cdef extern from *:
         }
     }
 
+    /* A list of nothing but None is an empty one, without a look at each. */
+    static inline void routines_slots_empty(PyObject *slots)
+    {
+        routines_count_none(-PyList_GET_SIZE(slots));
+        Py_SET_SIZE((PyVarObject *)slots, 0);
+    }
+
     /* Items become those of a list that was made for them, and is not filled yet. */
     static inline void routines_slots_fill(PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t count)
     {
@@ -80,6 +87,7 @@ cdef extern from *:
     void routines_slots_exchange(
         PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t place, Py_ssize_t count
     ) noexcept
+    void routines_slots_empty(PyObject *slots) noexcept
     void routines_slots_fill(PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t count) noexcept
 
 

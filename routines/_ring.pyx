@@ -6,6 +6,7 @@ item hold None. Not thread-safe by itself: no function here runs Python code, so
 """
 
 cimport cython
+from cpython.object cimport PyObject
 
 
 @cython.no_gc_clear
@@ -25,7 +26,6 @@ cdef class Ring:
         something from what the ring, or what is around it, looked like before has to look again.
         """
         cdef Py_ssize_t size
-        cdef Py_ssize_t index
         cdef list slots
         while self.mask + 1 < items:
             size = self.mask + 1
@@ -35,8 +35,8 @@ cdef class Ring:
             if size <= self.mask + 1:
                 continue    # it was grown meanwhile
             # From here on no reference is made or dropped but None's, so nobody's code runs on a half-moved ring.
-            for index in range(self.used):
-                routines_slot_put(slots, index, routines_slot_take(self.slots, (self.head + index) & self.mask))
+            routines_slots_exchange(<PyObject *>self.slots, self.head, self.mask, <PyObject *>slots, 0, self.used)
+            routines_slots_empty(<PyObject *>self.slots)
             self.slots = slots
             self.head = 0
             self.mask = size - 1

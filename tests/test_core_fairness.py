@@ -8,7 +8,7 @@ import time
 import pytest
 from helpers import settle, until
 
-from routines import channel, runtime, spawn, yield_now
+from routines import channel, go, runtime, spawn, yield_now
 
 
 def hog_a_buffer(stop):
@@ -289,6 +289,33 @@ async def test_a_consumer_out_of_budget_can_be_cancelled_and_loses_nothing(start
     while len(rx):
         rest += await rx.recv_many(10**6)
     assert got + rest == list(range(total))
+
+
+@pytest.mark.bodies("routine")
+async def test_one_out_of_budget_gives_way_to_routines_and_not_to_the_loop():
+    """A turn of the loop polls for I/O, which costs more than all that the budget lets a step do."""
+    tx, rx = channel(float("inf"))
+    order = []
+
+    async def beside():
+        order.append("beside")
+        await yield_now()
+        order.append("beside again")
+
+    async def send_and_receive():
+        for _ in range(130):
+            await tx.send(None)
+        order.append("sent")
+        for _ in range(130):
+            await rx.recv()
+        order.append("received")
+
+    asyncio.get_running_loop().call_soon(order.append, "loop")
+    both = [go(send_and_receive), go(beside)]
+    for routine in both:
+        await routine
+    await asyncio.sleep(0)
+    assert order == ["beside", "sent", "beside again", "received", "loop"]
 
 
 @pytest.mark.bodies("routine")
