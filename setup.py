@@ -38,7 +38,9 @@ def compile_args() -> list[str]:
     elif SANITIZE:
         arguments = ["-O1", "-g", "-UNDEBUG"]
     else:
-        arguments = ["-O3", "-g0"]  # interpreters hand down their own -g: ten times the size, for no user
+        # Interpreters hand down their own -g: ten times the size, for no user. A higher level than 2 writes loops and functions out
+        # several times; what runs here is small and everywhere, so all that it gains is a fuller cache.
+        arguments = ["-O2", "-g0"]
         if sys.platform == "linux":
             # A switch makes a dozen calls into the interpreter; each saves a jump.
             arguments.append("-fno-plt")

@@ -210,33 +210,41 @@ cdef class Routine(Driver):
     cdef object spawned_at(self)
 
 
+cdef class Wakeup:
+    cdef void *vectorcall
+    cdef Routine routine            # None: nobody waits
+    cdef PyObject *future           # that it was left with; only compared
+
+
 cdef class Scheduler:
-    cdef Ring ready                 # Routines to step, TaskDrivers to fire
+    # What every step and every wake-up touches comes first, so it shares cache lines.
     cdef object loop
     cdef Py_hash_t loop_hash
-    cdef object call_soon
     cdef object loop_ready          # the loop's own deque of what it calls next, where it has one
-    cdef list gave_way              # Routines that yielded to the loop itself, as asyncio.sleep(0) does, one after the other
-    cdef object gave_way_handle     # the loop's handle that will go on with them
+    cdef list foreign               # routines parked on foreign futures: what they wait on may hold them weakly
+    cdef Wakeup spare_wakeup        # used before and free; None: there is none
+    cdef SchedulerCounters counters
+    cdef Ring ready                 # Routines to step, TaskDrivers to fire
     cdef PyObject *running          # the routine being stepped, borrowed from step()
+    cdef object drain_handle        # the loop's handle of the coming drain; None: none is asked for
+    cdef long long clock            # the time as of a few milliseconds or a few dozen steps ago, for what only people look at
+    cdef unsigned long thread       # the thread that runs the loop
     cdef bint draining
     cdef int untracked              # how many routines in the ring the collector does not know
     cdef bint holding               # the drain that runs will step whoever becomes ready, so the loop need not be asked
-    cdef object drain_handle        # the loop's handle of the coming drain; None: none is asked for
     cdef bint published             # asyncio's current task is one of ours
+    cdef object call_soon
+    cdef list gave_way              # Routines that yielded to the loop itself, as asyncio.sleep(0) does, one after the other
+    cdef object gave_way_handle     # the loop's handle that will go on with them
     cdef bint debug                 # the loop was in debug mode when somebody last looked
-    cdef long long clock            # the time as of a few milliseconds or a few dozen steps ago, for what only people look at
     cdef int steps_to_clock         # steps between two looks at the clock, adapted to how long steps take
-    cdef unsigned long thread       # the thread that runs the loop
     cdef PyObject *live             # first of the live routines, borrowed
     cdef Py_ssize_t live_routines
     cdef Py_ssize_t bound_tasks     # plain tasks bound to an operation of ours
-    cdef list foreign               # routines parked on foreign futures: what they wait on may hold them weakly
     cdef TimerHeap timers
     cdef object timer_handle
     cdef long long timer_deadline   # what timer_handle is armed for, nanoseconds
     cdef list inbox                 # Drivers woken by other threads
-    cdef SchedulerCounters counters
     cdef long long started          # when it was made, and what had gone over the channels from outside by then
     cdef unsigned long long sent_before
     cdef unsigned long long received_before
@@ -266,15 +274,13 @@ cdef class Scheduler:
     cdef list in_ring(self)
     cdef object take_picked(self)
     cdef int gives_way(self) except -1
-    cdef int drain_in_context(self, Routine first) except -1
     cdef int step(self, Routine routine) except -1
-    cdef int step_in_context(self, Routine routine, bint inside) except -1
     cdef int park_routine(self, Routine routine, Park park) except -1
     cdef int never_begin(self, Routine routine, object error) except -1
     cdef int unstartable(self, Routine routine) except -1
     cdef int bad_yield(self, Routine routine, object error) except -1
     cdef int fail_step(self, Routine routine, bint inside) except -1
-    cdef int park_on_future(self, Routine routine, object future) except -1
+    cdef object refuse_future(self, Routine routine, object future)
     cdef int unpublish(self) except -1
     cdef TimerEntry start_timer(self, long long deadline, object target)
     cdef int restart_timer(self, TimerEntry entry, long long deadline, object target) except -1

@@ -45,8 +45,8 @@ from ._current cimport (
     ROUTINES_TASK_IN_DICT, routines_get_task, routines_learn_tasks, routines_no_task, routines_set_task,
 )
 from ._foreign cimport (
-    future_blocking, future_loop, leave_callback, routines_bind, routines_is_plain_future, routines_learn_futures,
-    routines_learn_layout,
+    future_blocking, future_loop, leave_callback, routines_is_awaited_here, routines_is_plain_future,
+    routines_learn_futures, routines_learn_layout,
 )
 from ._heap cimport TimerEntry, TimerHeap
 from ._ring cimport Ring, ring_pop, ring_push_front_reserved, ring_push_reserved
@@ -63,6 +63,16 @@ cdef extern from *:
 
     /* The scheduler that is draining on this thread; borrowed, the drain holds it. */
     static ROUTINES_THREAD_LOCAL PyObject *routines_draining = NULL;
+
+    /* Where it is: a library's thread-local variable takes a call to find, and the compiler would make one for each use. */
+    static inline PyObject **routines_draining_place(void)
+    {
+        PyObject **place = &routines_draining;
+    #if defined(__GNUC__)
+        __asm__("" : "+r"(place));
+    #endif
+        return place;
+    }
 
     static inline long long routines_monotonic(void)
     {
@@ -211,6 +221,7 @@ cdef extern from *:
     }
     """
     PyObject *routines_draining
+    PyObject **routines_draining_place() noexcept
     long long routines_monotonic() noexcept
     long long routines_coarse_clock() noexcept
     int routines_coroutine_is_fresh(object coroutine) except -1
@@ -349,6 +360,7 @@ cdef int learn_futures() except -1:
     finished.set_result(None)
     waited_for = asyncio.Future(loop=loop)
     waited_for.add_done_callback(print, context=context)
+    waited_for._asyncio_future_blocking = True
     routines_learn_layout(pending, cancelled, finished, waited_for, loop, print, context)
     return 0
 
@@ -1721,28 +1733,6 @@ Raises:
 
     # -- foreign futures
 
-    def _wakeup(self, future, /):
-        """The callback left with a foreign future."""
-        cdef Scheduler scheduler = self.scheduler
-        cdef object context = self.run_context
-        keep_no_longer(scheduler.foreign, self)
-        if self.status != ROUTINE_PARKED or self.waiter is not future:
-            return
-        if self.cancelling_step == CANCEL_NOTHING and not routines_is_plain_future(future):
-            # Awaiting an asyncio future raises its exception by itself; of another kind of future nothing is known.
-            try:
-                future.result()
-            except BaseException as error:
-                self.cancelling_step = CANCEL_THROW
-                self.outcome = error
-        self.waiter = None
-        self.status = ROUTINE_READY
-        if not routines_is_current_context(context):
-            # Not the loop calls, but a foreign future does, and perhaps in somebody's step.
-            scheduler.make_ready(self)
-        else:
-            scheduler.drain_in_context(self)
-
     # -- the end of a routine that nobody ends
 
     cdef int leaked(self) except -1:
@@ -2048,9 +2038,6 @@ cdef Scheduler new_scheduler(object loop):
     return scheduler
 
 
-cdef object wakeup_method = Routine.__dict__["_wakeup"]
-
-
 @cython.final
 @cython.no_gc_clear
 cdef class Scheduler:
@@ -2280,47 +2267,6 @@ cdef class Scheduler:
                 self.take_back(PY_SSIZE_T_MAX)
         return 0
 
-    cdef int drain_in_context(self, Routine first) except -1:
-        """`drain` of one that was woken alone, by a call in its own context: the commonest call of all, in a straight line."""
-        cdef PyObject *outer
-        cdef object context = first.run_context
-        cdef Py_ssize_t scheduled = 0 if self.loop_ready is None else Py_SIZE(self.loop_ready)
-        cdef bint asked = self.drain_handle is not None
-        if not self.draining:
-            outer = routines_draining
-            self.draining = True
-            self.thread = routines_this_thread()
-            self.clock = routines_coarse_clock()
-            routines_draining_set(<PyObject *>self)
-            try:
-                self.step_in_context(first, True)
-            finally:
-                self.running = NULL
-                if self.published:
-                    self.unpublish()
-                routines_draining_set(outer)
-                self.draining = False
-                if self.untracked != 0:
-                    self.track_ready()
-            if self.drain_handle is None:
-                if self.ready.used != 0:
-                    self.arm_at(scheduled)      # it gave way to routines
-                return 0
-            if asked:
-                return 0
-            if self.ready.used == 0:
-                self.take_back(PY_SSIZE_T_MAX)
-                return 0
-            if not self.take_back(0):
-                return 0
-            first = None
-        # Others are stepped, perhaps in this very context.
-        PyContext_Exit(<PyObject *>context)
-        try:
-            return self.drain(first, None)
-        finally:
-            enter(<PyObject *>context)
-
     cdef int unpublish(self) except -1:
         self.published = False
         if ROUTINES_TASK_IN_DICT:
@@ -2485,87 +2431,7 @@ cdef class Scheduler:
 
     cdef int step(self, Routine routine) except -1:
         """Run a routine to its next suspension, and see what it wants."""
-        return self.step_in_context(routine, False)
-
-    cdef inline int step_in_context(self, Routine routine, bint inside) except -1:
-        """The same; ``inside``: its context is entered already, and stays so."""
-        global yielded_now
-        cdef PyObject *raw = NULL
-        cdef PySendResult status
-        cdef object error
-        cdef object yielded
-        if routine.status != ROUTINE_READY:
-            return 0
-        if not routine.started:
-            routine.started = True
-            if routine.untracked:
-                track(routine)
-            if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
-                # Nothing is thrown into it: it is another routine's.
-                return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)
-            if routine.cancelling_step != CANCEL_NOTHING or routine.waiter is not None:
-                error = prepare_throw(routine)
-                if error is not None:
-                    return self.never_begin(routine, error)
-        increment(self.counters.switches)
-        if ROUTINES_TASK_IN_DICT:
-            # Make it the one that asyncio.current_task() returns.
-            routines_set_task(<PyObject *>current_tasks, <PyObject *>self.loop, <PyObject *>routine, self.loop_hash)
-        else:
-            swap_current_task(self.loop, routine)
-        self.published = True
-        self.running = <PyObject *>routine
-        yielded_now = NULL
-        reset_operations()
-        if not inside and PyContext_Enter(<PyObject *>routine.run_context) < 0:
-            return self.unstartable(routine)
-        routine.status = ROUTINE_RUNNING
-        if routine.cancelling_step == CANCEL_NOTHING and (
-            routine.waiter is None or (<Park>routine.waiter).state == PARK_COMPLETE
-        ):
-            routine.waiter = None
-            status = PyIter_Send(<PyObject *>routine.coroutine, None, &raw)
-        else:
-            error = prepare_throw(routine)
-            if error is None:
-                status = PyIter_Send(<PyObject *>routine.coroutine, None, &raw)
-            else:
-                status = routines_throw(routine.coroutine, THROW, error, &raw)
-                error = None
-        if status == PYGEN_ERROR:
-            return self.fail_step(routine, inside)
-        if not inside:
-            PyContext_Exit(<PyObject *>routine.run_context)
-        self.running = NULL
-        if status == PYGEN_NEXT and is_park_pointer(raw):
-            if (
-                (<Park>raw).state != PARK_OPEN or <PyObject *>(<Park>raw).driver != <PyObject *>None
-                or routine.cancelling_step != CANCEL_NOTHING
-            ):
-                return self.park_routine(routine, <Park>steal(raw))
-            # What `park_routine` does, where nothing is in the way.
-            (<Park>raw).blocking = 0
-            increment(self.counters.parks)
-            routine.parked_at = self.clock
-            routine.status = ROUTINE_PARKED
-            routines_bind_driver(raw, <PyObject *>routine)
-            return 0
-        yielded = steal(raw)
-        if status == PYGEN_RETURN:
-            if routine.cancelling_step == CANCEL_AT_STEP:
-                return routine.settle((routine.cancelled_error(), None), True, ROUTINE_CANCELLED)
-            return routine.settle(yielded, False, ROUTINE_RETURNED)
-        if yielded is None:
-            if routine.cancelling_step == CANCEL_AT_SUSPENSION:
-                routine.cancelling_step = CANCEL_AT_STEP
-            routine.status = ROUTINE_READY
-            if yielded_now == <PyObject *>routine:
-                yielded_now = NULL
-                ring_push_reserved(self.ready, routine)
-            else:
-                return self.give_way_to_loop(routine)
-            return 0
-        return self.park_on_future(routine, yielded)
+        return step_in_context(self, routine, False)
 
     cdef int never_begin(self, Routine routine, object error) except -1:
         """It is cancelled before its first step, so none of its code runs.
@@ -2629,34 +2495,20 @@ cdef class Scheduler:
         self.make_ready(routine)
         return 0
 
-    cdef int park_on_future(self, Routine routine, object future) except -1:
-        """Wait for a future of somebody else's."""
+    cdef object refuse_future(self, Routine routine, object future):
+        """Why the routine cannot wait for what it has yielded, as asyncio says it; None: it can."""
         cdef object blocking = future_blocking(future)
         if blocking is None:
             if inspect.isgenerator(future):
-                return self.bad_yield(routine, RuntimeError(
+                return RuntimeError(
                     f"yield was used instead of yield from for generator in task {routine!r} with {future!r}"
-                ))
-            return self.bad_yield(routine, RuntimeError(f"Task got bad yield: {future!r}"))
+                )
+            return RuntimeError(f"Task got bad yield: {future!r}")
         if future_loop(future) is not self.loop:
-            return self.bad_yield(routine, RuntimeError(
-                f"Task {routine!r} got Future {future!r} attached to a different loop"
-            ))
+            return RuntimeError(f"Task {routine!r} got Future {future!r} attached to a different loop")
         if not blocking:
-            return self.bad_yield(routine, RuntimeError(
-                f"yield was used instead of yield from in task {routine!r} with {future!r}"
-            ))
-        # In the context of the routine, as a task's: a copy need not be made.
-        leave_callback(future, routines_bind(wakeup_method, routine), routine.run_context)
-        increment(self.counters.parks)
-        routine.parked_at = self.clock
-        routine.waiter = future
-        routine.status = ROUTINE_PARKED
-        keep(self.foreign, routine)
-        if routine.cancelling_step == CANCEL_AT_STEP or routine.cancelling_step == CANCEL_AT_SUSPENSION:
-            routine.cancelling_step = CANCEL_NOTHING
-            return routine.cancel_now(routine.cancel_message)
-        return 0
+            return RuntimeError(f"yield was used instead of yield from in task {routine!r} with {future!r}")
+        return None
 
     # -- timers
 
@@ -2752,6 +2604,15 @@ cdef extern from *:
         } while (0)
     #define routines_is_current_context(candidate) (PyThreadState_Get()->context == (candidate))
 
+    /* Calls of such an object go to the function that it holds at that place; nothing is made for the arguments. */
+    static void routines_install_vectorcall(PyObject *type, Py_ssize_t offset)
+    {
+        ((PyTypeObject *)type)->tp_vectorcall_offset = offset;
+        ((PyTypeObject *)type)->tp_call = PyVectorcall_Call;
+        ((PyTypeObject *)type)->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+        PyType_Modified((PyTypeObject *)type);
+    }
+
     static inline PySendResult routines_throw(PyObject *coroutine, PyObject *name, PyObject *error, PyObject **result)
     {
         *result = PyObject_CallMethodOneArg(coroutine, name, error);
@@ -2789,7 +2650,9 @@ cdef extern from *:
     """
     void routines_draining_set(PyObject *scheduler) noexcept
     void routines_bind_driver(PyObject *park, PyObject *routine) noexcept
-    bint routines_is_current_context(object candidate) noexcept
+    bint routines_is_current_context(PyObject *candidate) noexcept
+    void routines_install_vectorcall(object type, Py_ssize_t offset) noexcept
+    Py_ssize_t PyVectorcall_NARGS(size_t flagged) noexcept
     PySendResult routines_throw(object coroutine, object name, object error, PyObject **result)
     object routines_take_error()
 
@@ -2859,6 +2722,244 @@ cdef object started_twice(Routine routine):
     return SpawnError(
         f"{routine.coroutine!r} was started already, by another routine; each needs a coroutine of its own"
     )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One step, and the futures of others that it ends at
+#
+# Functions and not methods, each called from one place: the compiler then makes one of them all, from the callback of a future to
+# the next future, and that takes less of the processor's caches, which is where the time of such a step goes.
+
+
+cdef inline int step_in_context(Scheduler scheduler, Routine routine, bint inside) except -1:
+    """The same; ``inside``: its context is entered already, and stays so."""
+    global yielded_now
+    cdef PyObject *raw = NULL
+    cdef PySendResult status
+    cdef object error
+    cdef object yielded
+    if routine.status != ROUTINE_READY:
+        return 0
+    if not routine.started:
+        routine.started = True
+        if routine.untracked:
+            track(routine)
+        if PyCoro_CheckExact(routine.coroutine) and not routines_coroutine_is_fresh(routine.coroutine):
+            # Nothing is thrown into it: it is another routine's.
+            return routine.settle((started_twice(routine), None), True, ROUTINE_FAILED)
+        if routine.cancelling_step != CANCEL_NOTHING or routine.waiter is not None:
+            error = prepare_throw(routine)
+            if error is not None:
+                return scheduler.never_begin(routine, error)
+    increment(scheduler.counters.switches)
+    if ROUTINES_TASK_IN_DICT:
+        # Make it the one that asyncio.current_task() returns.
+        routines_set_task(<PyObject *>current_tasks, <PyObject *>scheduler.loop, <PyObject *>routine, scheduler.loop_hash)
+    else:
+        swap_current_task(scheduler.loop, routine)
+    scheduler.published = True
+    scheduler.running = <PyObject *>routine
+    yielded_now = NULL
+    reset_operations()
+    if not inside and PyContext_Enter(<PyObject *>routine.run_context) < 0:
+        return scheduler.unstartable(routine)
+    routine.status = ROUTINE_RUNNING
+    if routine.cancelling_step == CANCEL_NOTHING and (
+        routine.waiter is None or (<Park>routine.waiter).state == PARK_COMPLETE
+    ):
+        routine.waiter = None
+        status = PyIter_Send(<PyObject *>routine.coroutine, None, &raw)
+    else:
+        error = prepare_throw(routine)
+        if error is None:
+            status = PyIter_Send(<PyObject *>routine.coroutine, None, &raw)
+        else:
+            status = routines_throw(routine.coroutine, THROW, error, &raw)
+            error = None
+    if status == PYGEN_ERROR:
+        return scheduler.fail_step(routine, inside)
+    if not inside:
+        PyContext_Exit(<PyObject *>routine.run_context)
+    scheduler.running = NULL
+    if status == PYGEN_NEXT and is_park_pointer(raw):
+        if (
+            (<Park>raw).state != PARK_OPEN or <PyObject *>(<Park>raw).driver != <PyObject *>None
+            or routine.cancelling_step != CANCEL_NOTHING
+        ):
+            return scheduler.park_routine(routine, <Park>steal(raw))
+        # What `park_routine` does, where nothing is in the way.
+        (<Park>raw).blocking = 0
+        increment(scheduler.counters.parks)
+        routine.parked_at = scheduler.clock
+        routine.status = ROUTINE_PARKED
+        routines_bind_driver(raw, <PyObject *>routine)
+        return 0
+    yielded = steal(raw)
+    if status == PYGEN_RETURN:
+        if routine.cancelling_step == CANCEL_AT_STEP:
+            return routine.settle((routine.cancelled_error(), None), True, ROUTINE_CANCELLED)
+        return routine.settle(yielded, False, ROUTINE_RETURNED)
+    if yielded is None:
+        if routine.cancelling_step == CANCEL_AT_SUSPENSION:
+            routine.cancelling_step = CANCEL_AT_STEP
+        routine.status = ROUTINE_READY
+        if yielded_now == <PyObject *>routine:
+            yielded_now = NULL
+            ring_push_reserved(scheduler.ready, routine)
+        else:
+            return scheduler.give_way_to_loop(routine)
+        return 0
+    return park_on_future(scheduler, routine, yielded)
+
+
+cdef int park_on_future(Scheduler scheduler, Routine routine, object future) except -1:
+    """Wait for a future of somebody else's."""
+    cdef Wakeup wakeup = scheduler.spare_wakeup
+    if not routines_is_awaited_here(<PyObject *>future, <PyObject *>scheduler.loop):
+        error = scheduler.refuse_future(routine, future)
+        if error is not None:
+            return scheduler.bad_yield(routine, error)
+    if wakeup is None:
+        wakeup = Wakeup.__new__(Wakeup)
+    else:
+        scheduler.spare_wakeup = None
+    wakeup.routine = routine
+    wakeup.future = <PyObject *>future
+    # In the context of the routine, as a task's: a copy need not be made.
+    leave_callback(future, wakeup, routine.run_context)
+    increment(scheduler.counters.parks)
+    routine.parked_at = scheduler.clock
+    routine.waiter = future
+    routine.status = ROUTINE_PARKED
+    keep(scheduler.foreign, routine)
+    if routine.cancelling_step == CANCEL_AT_STEP or routine.cancelling_step == CANCEL_AT_SUSPENSION:
+        routine.cancelling_step = CANCEL_NOTHING
+        return routine.cancel_now(routine.cancel_message)
+    return 0
+
+
+@cython.final
+cdef class Wakeup:
+    """Not for users: the callback that a parked routine leaves with a future of somebody else's.
+
+    Used again for the next one that parks, whoever that is, so to wait for a future makes no object. What is left of it then, in
+    the handle that has called it, wakes nobody: it knows the one future whose end it is for.
+    """
+
+    def __cinit__(self):
+        self.vectorcall = <void *>call_wakeup
+
+    def __init__(self):
+        raise TypeError("a callback of this kind is made by a routine that awaits a future")
+
+    def __call__(self, future, /):
+        """Never called: the type has another slot for that, see below."""
+
+    # What asyncio's debug mode and representations of futures ask of a callback: whose it is.
+
+    @property
+    def __self__(self):
+        return self.routine
+
+    @property
+    def __name__(self):
+        return "Routine._wakeup"
+
+    def __repr__(self):
+        return f"<wakeup of {self.routine!r}>"
+
+
+cdef int throw_its_exception(Routine routine, object future) except -1:
+    """Awaiting an asyncio future raises its exception by itself; of another kind of future nothing is known."""
+    try:
+        future.result()
+    except BaseException as error:
+        routine.cancelling_step = CANCEL_THROW
+        routine.outcome = error
+    return 0
+
+
+cdef int wake_from_future(Routine routine, object future) except -1:
+    """The future of somebody else's that it waits for is done."""
+    cdef Scheduler scheduler = routine.scheduler
+    keep_no_longer(scheduler.foreign, routine)
+    if routine.status != ROUTINE_PARKED or routine.waiter is not future:
+        return 0
+    if routine.cancelling_step == CANCEL_NOTHING and not routines_is_plain_future(future):
+        throw_its_exception(routine, future)
+    routine.waiter = None
+    routine.status = ROUTINE_READY
+    if not routines_is_current_context(<PyObject *>routine.run_context):
+        # Not the loop calls, but a foreign future does, and perhaps in somebody's step.
+        return scheduler.make_ready(routine)
+    return drain_in_context(scheduler, routine)
+
+
+cdef int drain_in_context(Scheduler scheduler, Routine first) except -1:
+    """`drain` of one that was woken alone, by a call in its own context: the commonest call of all, in a straight line."""
+    cdef PyObject **place = routines_draining_place()
+    cdef PyObject *outer = place[0]
+    cdef object context = first.run_context
+    cdef Py_ssize_t scheduled = 0 if scheduler.loop_ready is None else Py_SIZE(scheduler.loop_ready)
+    cdef bint asked = scheduler.drain_handle is not None
+    if not scheduler.draining:
+        scheduler.draining = True
+        scheduler.thread = routines_this_thread()
+        scheduler.clock = routines_coarse_clock()
+        place[0] = <PyObject *>scheduler
+        try:
+            step_in_context(scheduler, first, True)
+        finally:
+            scheduler.running = NULL
+            if scheduler.published:
+                scheduler.unpublish()
+            place[0] = outer
+            scheduler.draining = False
+            if scheduler.untracked != 0:
+                scheduler.track_ready()
+        if scheduler.drain_handle is None:
+            if scheduler.ready.used != 0:
+                scheduler.arm_at(scheduled)      # it gave way to routines
+            return 0
+        if asked:
+            return 0
+        if scheduler.ready.used == 0:
+            scheduler.take_back(PY_SSIZE_T_MAX)
+            return 0
+        if not scheduler.take_back(0):
+            return 0
+        first = None
+    # Others are stepped, perhaps in this very context.
+    PyContext_Exit(<PyObject *>context)
+    try:
+        return scheduler.drain(first, None)
+    finally:
+        enter(<PyObject *>context)
+
+
+cdef PyObject *call_wakeup(PyObject *called, PyObject **arguments, size_t flagged, PyObject *names) except NULL:
+    cdef Wakeup wakeup = <Wakeup>called
+    cdef Routine routine = wakeup.routine
+    cdef Scheduler scheduler
+    if PyVectorcall_NARGS(flagged) != 1 or names != NULL:
+        raise TypeError("the callback of a routine takes the future that is done, and nothing else")
+    if routine is not None and wakeup.future == arguments[0]:
+        wakeup.routine = None
+        scheduler = routine.scheduler
+        if ROUTINES_KEEPS_SPARES:
+            scheduler.spare_wakeup = wakeup
+        wake_from_future(routine, <object>arguments[0])
+    Py_INCREF(None)
+    return <PyObject *>None
+
+
+cdef int install_wakeup() except -1:
+    cdef Wakeup wakeup = Wakeup.__new__(Wakeup)
+    routines_install_vectorcall(Wakeup, <char *>&wakeup.vectorcall - <char *><PyObject *>wakeup)
+    return 0
+
+
+install_wakeup()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,11 @@
 # What a routine asks of the future of somebody else's that it awaits. Imports nothing.
 #
 # By name that is seven look-ups and two bound methods. Of asyncio's own futures the C functions behind these names are
-# kept, and called directly; of any other future the names are asked, as asyncio's tasks do.
+# kept, and called directly, or the fields behind those are read, where they are known; of any other future the names are asked, as
+# asyncio's tasks do.
+
+from cpython.object cimport PyObject
+
 
 cdef extern from *:
     """
@@ -41,8 +45,6 @@ cdef extern from *:
     /* The very types: a type derived from them may have its own ideas. */
     #define routines_is_plain_future(future) (Py_IS_TYPE(future, routines_future_type) || Py_IS_TYPE(future, routines_task_type))
     #define routines_get_blocking(future) (routines_future_blocking->get(future, routines_future_blocking->closure))
-    #define routines_clear_blocking(future) \\
-        (routines_future_blocking->set(future, Py_False, routines_future_blocking->closure))
     #define routines_get_loop(future) (routines_future_loop->get(future, routines_future_loop->closure))
 
     static inline PyObject *routines_add_callback(PyObject *future, PyObject *callback, PyObject *context)
@@ -51,8 +53,9 @@ cdef extern from *:
         return PyObject_Vectorcall(routines_future_add_callback, arguments, 2, routines_context_keyword);
     }
 
-    /* The fields of a future that a first callback is left in, which are private to CPython. To go through the method is half of
-       what parking on a future takes; so the callback is put where the method would, if that is where futures have it. */
+    /* The fields of a future, which are private to CPython. To go through its methods is two thirds of what parking on a future
+       takes; so the callback is put where the method would, and the mark of an await read where it is, if that is where futures
+       have them. */
     typedef struct {
         PyObject_HEAD
         PyObject *loop;
@@ -68,11 +71,14 @@ cdef extern from *:
         PyObject *cancelled_error;
     #endif
         int state;              /* 0: pending, 1: cancelled, 2: finished */
+        int log_traceback;
+        int blocking;           /* 1: it was awaited, and nobody has taken note yet */
     } routines_future;
 
     static int routines_future_layout_known = 0;
+    static int routines_blocking_known = 0;     /* its last field too: some interpreters have bits there */
 
-    /* Compare futures in each state, one of which has that callback alone, with the layout above. */
+    /* Compare futures in each state, one of which has that callback alone and is awaited, with the layout above. */
     static void routines_learn_layout(PyObject *pending, PyObject *cancelled, PyObject *finished, PyObject *waited_for,
                                       PyObject *loop, PyObject *callback, PyObject *context)
     {
@@ -82,14 +88,17 @@ cdef extern from *:
         };
         int states[4] = {0, 1, 2, 0};
         int index;
+        int blocking_known = 1;
         if (!Py_IS_TYPE(pending, routines_future_type)
             || routines_future_type->tp_basicsize < (Py_ssize_t)sizeof(routines_future)) return;
         for (index = 0; index < 4; index++) {
             routines_future *future = futures[index];
             if (future->loop != loop || future->callbacks != NULL || future->state != states[index]
                 || future->callback != (index == 3 ? callback : NULL) || future->context != (index == 3 ? context : NULL)) return;
+            if (future->log_traceback != 0 || future->blocking != (index == 3)) blocking_known = 0;
         }
         routines_future_layout_known = 1;
+        routines_blocking_known = blocking_known;
     #else
         (void)pending, (void)cancelled, (void)finished, (void)waited_for, (void)loop, (void)callback, (void)context;
     #endif
@@ -106,10 +115,20 @@ cdef extern from *:
         return 1;
     }
 
-    /* The method of that descriptor, bound: asking the object for it looks through its types first. */
-    static inline PyObject *routines_bind(PyObject *descriptor, PyObject *self)
+    /* Whether it is a future of asyncio's on that loop that was awaited just now; 0 where that takes a closer look. */
+    static inline int routines_is_awaited_here(PyObject *candidate, PyObject *loop)
     {
-        return PyCFunction_New(((PyMethodDescrObject *)descriptor)->d_method, self);
+        routines_future *future = (routines_future *)candidate;
+        return routines_blocking_known && routines_is_plain_future(candidate) && future->blocking == 1 && future->loop == loop;
+    }
+
+    /* The await is noticed. */
+    static inline int routines_clear_blocking(PyObject *future)
+    {
+        if (!routines_blocking_known)
+            return routines_future_blocking->set(future, Py_False, routines_future_blocking->closure);
+        ((routines_future *)future)->blocking = 0;
+        return 0;
     }
     """
     int routines_learn_futures(object future, object task) except -1
@@ -118,7 +137,7 @@ cdef extern from *:
     int routines_clear_blocking(object future) except -1
     object routines_get_loop(object future)
     object routines_add_callback(object future, object callback, object context)
-    object routines_bind(object descriptor, object self)
+    bint routines_is_awaited_here(PyObject *candidate, PyObject *loop) noexcept
     void routines_learn_layout(
         object pending, object cancelled, object finished, object waited_for, object loop, object callback, object context
     ) noexcept

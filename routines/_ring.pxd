@@ -45,7 +45,7 @@ cdef extern from *:
     #endif
     }
 
-    /* Items and the None of empty slots change places, from ``place`` of a list on. */
+    /* Items and the None of as many empty slots change places, whichever of the two lists has which, from ``place`` of one on. */
     static inline void routines_slots_exchange(PyObject *slots, Py_ssize_t first, Py_ssize_t mask,
                                                PyObject *items, Py_ssize_t place, Py_ssize_t count)
     {
@@ -53,16 +53,17 @@ cdef extern from *:
         PyObject **list = ((PyListObject *)items)->ob_item + place;
         assert(0 <= place && place + count <= PyList_GET_SIZE(items) && count <= mask + 1);
         for (Py_ssize_t index = 0; index < count; index++) {
-            PyObject *none = ring[(first + index) & mask];
-            assert(none == Py_None);
+            PyObject *item = ring[(first + index) & mask];
+            assert(item == Py_None || list[index] == Py_None);
             ring[(first + index) & mask] = list[index];
-            list[index] = none;
+            list[index] = item;
         }
     }
 
     /* A list of nothing but None is an empty one, without a look at each. */
     static inline void routines_slots_empty(PyObject *slots)
     {
+        for (Py_ssize_t index = 0; index < PyList_GET_SIZE(slots); index++) assert(PyList_GET_ITEM(slots, index) == Py_None);
         routines_count_none(-PyList_GET_SIZE(slots));
         Py_SET_SIZE((PyVarObject *)slots, 0);
     }

@@ -1,12 +1,14 @@
 """asyncio's own tools over routines and inside them."""
 
 import asyncio
+import gc
 import socket
+import weakref
 
 import pytest
 from helpers import parked, settle, until
 
-from routines import channel, current, spawn, yield_now
+from routines import channel, current, go, spawn, yield_now
 
 
 async def give(value=None):
@@ -558,3 +560,61 @@ async def test_a_routine_cancelled_when_its_future_is_done_already_is_cancelled_
     routine.cancel()
     assert await routine == "went on"
     assert trace == ["cancelled"], "as asyncio has it: a future's value is still in the future"
+
+
+def left_callback(future):
+    """What a routine that waits for a future of asyncio's has left there."""
+    ((callback, _context),) = future._callbacks
+    return callback
+
+
+@pytest.mark.bodies("routine")
+async def test_a_future_that_calls_back_twice_leaves_alone_whoever_waits_now():
+    """The callback is used again for the next routine that waits for a future, and answers to that one alone."""
+    loop = asyncio.get_running_loop()
+    first, second = loop.create_future(), loop.create_future()
+
+    async def wait(future):
+        return await future
+
+    one = go(wait, first)
+    await yield_now()
+    callback = left_callback(first)
+    first.set_result(1)
+    assert await one == 1
+    other = go(wait, second)
+    await yield_now()
+    assert left_callback(second) is callback
+    callback(first)
+    await asyncio.sleep(0)
+    assert not other.done()
+    second.set_result(2)
+    assert await other == 2
+    callback(second)        # nobody waits
+
+
+@pytest.mark.bodies("routine")
+async def test_a_callback_that_somebody_has_kept_keeps_no_routine():
+    future = asyncio.get_running_loop().create_future()
+
+    async def wait():
+        return await future
+
+    routine = go(wait)
+    await yield_now()
+    callback = left_callback(future)
+    assert callback.__self__ is routine
+    assert repr(routine) in repr(callback)
+    assert "Routine._wakeup" in repr(future)
+    kept = weakref.ref(routine)
+    future.set_result("done")
+    assert await routine == "done"
+    del routine
+    await asyncio.sleep(0)
+    gc.collect()
+    assert kept() is None
+    assert callback.__self__ is None
+    with pytest.raises(TypeError, match="takes the future that is done"):
+        callback()
+    with pytest.raises(TypeError, match="takes the future that is done"):
+        callback(future=future)
