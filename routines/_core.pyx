@@ -2814,11 +2814,13 @@ cdef inline int step_in_context(Scheduler scheduler, Routine routine, bint insid
 
 cdef int park_on_future(Scheduler scheduler, Routine routine, object future) except -1:
     """Wait for a future of somebody else's."""
-    cdef Wakeup wakeup = scheduler.spare_wakeup
+    cdef Wakeup wakeup
     if not routines_is_awaited_here(<PyObject *>future, <PyObject *>scheduler.loop):
         error = scheduler.refuse_future(routine, future)
         if error is not None:
             return scheduler.bad_yield(routine, error)
+    # Taken only now: the questions above may have run anybody's code, and that another routine which has parked.
+    wakeup = scheduler.spare_wakeup
     if wakeup is None:
         wakeup = Wakeup.__new__(Wakeup)
     else:
@@ -2827,6 +2829,8 @@ cdef int park_on_future(Scheduler scheduler, Routine routine, object future) exc
     wakeup.future = <PyObject *>future
     # In the context of the routine, as a task's: a copy need not be made.
     leave_callback(future, wakeup, routine.run_context)
+    if wakeup.routine is not routine:
+        return called_back_at_once(scheduler, routine, future)
     increment(scheduler.counters.parks)
     routine.parked_at = scheduler.clock
     routine.waiter = future
@@ -2836,6 +2840,16 @@ cdef int park_on_future(Scheduler scheduler, Routine routine, object future) exc
         routine.cancelling_step = CANCEL_NOTHING
         return routine.cancel_now(routine.cancel_message)
     return 0
+
+
+cdef int called_back_at_once(Scheduler scheduler, Routine routine, object future) except -1:
+    """A future of a kind of its own has called its callback when that was left there: it is the routine's turn again."""
+    if routine.cancelling_step == CANCEL_NOTHING:
+        throw_its_exception(routine, future)
+    elif routine.cancelling_step == CANCEL_AT_SUSPENSION:
+        routine.cancelling_step = CANCEL_AT_STEP
+    routine.status = ROUTINE_READY
+    return scheduler.make_ready(routine)
 
 
 @cython.final

@@ -8,7 +8,7 @@ import weakref
 import pytest
 from helpers import parked, settle, until
 
-from routines import channel, current, go, spawn, yield_now
+from routines import Routine, channel, current, go, spawn, yield_now
 
 
 async def give(value=None):
@@ -590,7 +590,7 @@ async def test_a_future_that_calls_back_twice_leaves_alone_whoever_waits_now():
     assert not other.done()
     second.set_result(2)
     assert await other == 2
-    callback(second)        # nobody waits
+    callback(second)  # nobody waits
 
 
 @pytest.mark.bodies("routine")
@@ -618,3 +618,46 @@ async def test_a_callback_that_somebody_has_kept_keeps_no_routine():
         callback()
     with pytest.raises(TypeError, match="takes the future that is done"):
         callback(future=future)
+
+
+@pytest.mark.bodies("routine")
+@pytest.mark.parametrize("how", ["result", "exception"])
+async def test_a_future_that_calls_back_while_the_callback_is_left_there(how):
+    class AtOnce(asyncio.Future):
+        def add_done_callback(self, callback, *, context=None):
+            self.set_result("done") if how == "result" else self.set_exception(ValueError("failed"))
+            callback(self)
+
+    async def wait():
+        return await AtOnce()
+
+    if how == "result":
+        assert await go(wait) == "done"
+    else:
+        with pytest.raises(ValueError, match="failed"):
+            await go(wait)
+
+
+@pytest.mark.bodies("routine")
+async def test_a_routine_that_parks_while_another_future_is_asked_has_a_callback_of_its_own():
+    loop = asyncio.get_running_loop()
+    started = []
+
+    async def wait(future):
+        return await future
+
+    class Odd(asyncio.Future):
+        def get_loop(self):
+            started.append(Routine(wait(plain), loop=loop, eager_start=True))
+            return super().get_loop()
+
+    plain, odd, before = loop.create_future(), Odd(), loop.create_future()
+    loop.call_soon(before.set_result, None)
+    await go(wait, before)  # leaves a callback that is free
+    routine = go(wait, odd)
+    await yield_now()
+    assert left_callback(odd) is not left_callback(plain)
+    odd.set_result("odd")
+    plain.set_result("plain")
+    assert await routine == "odd"
+    assert [await each for each in started] == ["plain"]
