@@ -3,7 +3,7 @@
 A switch is an environment variable: unset, empty or 0 means off.
 
 ROUTINES_DEBUG      every check and assertion on, no optimisation, debug symbols
-ROUTINES_TRACE      line tracing for coverage; slow, never to be timed
+ROUTINES_COVERAGE   counts which lines of the .pyx files run, with gcc's gcov; slow, never to be timed
 ROUTINES_SANITIZE   the compiler's sanitizers, such as ``address,undefined``
 ROUTINES_WERROR     a C compiler warning is an error
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-NAMES = ("ROUTINES_DEBUG", "ROUTINES_TRACE", "ROUTINES_SANITIZE", "ROUTINES_WERROR")
+NAMES = ("ROUTINES_DEBUG", "ROUTINES_COVERAGE", "ROUTINES_SANITIZE", "ROUTINES_WERROR")
 SWITCHES = {name: os.environ.get(name, "0").strip() or "0" for name in NAMES}
-DEBUG, TRACE, SANITIZE, WERROR = (value if value != "0" else "" for value in SWITCHES.values())
+DEBUG, COVERAGE, SANITIZE, WERROR = (value if value != "0" else "" for value in SWITCHES.values())
 MSVC = sys.platform == "win32" and "MSC" in sys.version
 
 # Relative to here, which is where every build front end stands when it runs this file.
@@ -35,6 +35,9 @@ def compile_args() -> list[str]:
         return arguments
     if DEBUG:
         arguments = ["-O0", "-g", "-UNDEBUG"]
+    elif COVERAGE:
+        # Updated at once and not with the next update of another thread's in between; -O0, so each line stays a line.
+        arguments = ["-O0", "-g", "-UNDEBUG", "--coverage", "-fprofile-update=atomic"]
     elif SANITIZE:
         arguments = ["-O1", "-g", "-UNDEBUG"]
     else:
@@ -54,15 +57,18 @@ def compile_args() -> list[str]:
     return arguments
 
 
+def link_args() -> list[str]:
+    if MSVC:
+        return []
+    return [f"-fsanitize={SANITIZE}"] * bool(SANITIZE) + ["--coverage"] * bool(COVERAGE)
+
+
 def macros() -> list[tuple[str, str]]:
     defined = []
     if DEBUG:
         defined.append(("ROUTINES_DEBUG", "1"))
     elif not SANITIZE:
         defined.append(("CYTHON_WITHOUT_ASSERTIONS", "1"))
-    if TRACE:
-        # The plugin reads C traces; sys.monitoring, Cython's choice on new interpreters, does not feed it.
-        defined += [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
     return defined
 
 
@@ -74,7 +80,7 @@ def extensions() -> list[Extension]:
             depends=["setup.py"],
             define_macros=macros(),
             extra_compile_args=compile_args(),
-            extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE and not MSVC else [],
+            extra_link_args=link_args(),
         )
         for source in sorted(Path("routines").glob("*.pyx"))
     ]
@@ -83,8 +89,9 @@ def extensions() -> list[Extension]:
     turned = not LAST_SWITCHES.exists() or LAST_SWITCHES.read_text() != switches
     modules = cythonize(
         modules,
-        build_dir=None if TRACE else str(BUILD / "cython"),  # the coverage plugin wants the C beside the .pyx
-        compiler_directives={"nonecheck": bool(DEBUG), "linetrace": bool(TRACE)},
+        build_dir=str(BUILD / "cython"),
+        compiler_directives={"nonecheck": bool(DEBUG)},
+        emit_linenums=bool(COVERAGE),  # gcov then tells of lines of the .pyx
         force=turned,
     )
     BUILD.mkdir(exist_ok=True)

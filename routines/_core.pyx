@@ -528,6 +528,7 @@ cdef class Park:
         self.blocking = -1
 
     def __init__(self):
+        self.state = PARK_DONE      # nobody need be warned that it was not awaited
         raise TypeError(f"{type(self).__name__} is an operation; it is made by the method that starts it")
 
     cdef int start(self) except -1:
@@ -2999,6 +3000,7 @@ cdef class YieldOperation:
     cdef bint finished
 
     def __init__(self):
+        self.yielded = True     # nobody need be warned that it was not awaited
         raise TypeError("call routines.yield_now()")
 
     def __await__(self):

@@ -1,8 +1,7 @@
 # What a routine asks of the future of somebody else's that it awaits. Imports nothing.
 #
 # By name that is seven look-ups and two bound methods. Of asyncio's own futures the C functions behind these names are kept, and
-# called directly, or the fields behind those are read, where they are known; of any other future the names are asked, as asyncio's
-# tasks do.
+# called directly, or the fields behind those are read, where they are known; any other future is asked by name, as tasks do it.
 
 from cpython.object cimport PyObject
 

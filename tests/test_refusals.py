@@ -1,0 +1,341 @@
+"""What is refused says so, and what a debugger or another library asks of our objects has an answer."""
+
+import asyncio
+import contextvars
+
+import pytest
+
+import routines
+from routines import (
+    Channel,
+    ChannelClosed,
+    Cond,
+    Mutex,
+    Routine,
+    RWMutex,
+    SelectError,
+    Selector,
+    Semaphore,
+    SpawnError,
+    Ticker,
+    WaitGroup,
+    _broadcast,
+    _channel,
+    _core,
+    _select,
+    _stats,
+    broadcast,
+    case,
+    channel,
+    go,
+    group,
+    select,
+    sleep,
+    spawn,
+    timeout,
+    yield_now,
+)
+
+MADE_BY_CALLS = [
+    _core.Park, _core.JoinPark, _core.YieldOperation, _core.Wakeup, _core.Scheduler, _channel.Batches, _select.Selected,
+    _select.ForeignCase, _stats.ChannelStats, _broadcast.Broadcast,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MADE_BY_CALLS, ids=lambda kind: kind.__name__)
+def test_what_a_call_makes_cannot_be_made_by_hand(kind):
+    with pytest.raises(TypeError):
+        kind()
+
+
+# --- operations, as whoever drives a plain task sees them
+
+
+async def test_an_operation_answers_what_is_asked_of_a_future():
+    tx, rx = channel()
+    waiting = asyncio.Task(receive(rx))
+    await asyncio.sleep(0)
+    operation = waiting._fut_waiter
+    assert not operation.done()
+    assert not operation.cancelled()
+    with pytest.raises(asyncio.InvalidStateError):
+        operation.result()
+    with pytest.raises(asyncio.InvalidStateError):
+        operation.exception()
+    await tx.send("value")
+    assert operation.done()
+    assert not operation.cancelled()
+    assert operation.result() is None, "what came of it is fetched by going on"
+    assert operation.exception() is None
+    assert await waiting == "value"
+
+
+async def receive(rx):
+    return await rx.recv()
+
+
+async def test_a_callback_can_be_taken_back_from_an_operation():
+    _tx, rx = channel()
+    called = []
+    operation = rx.recv()
+    assert operation.send(None) is operation
+    operation.add_done_callback(called.append)
+    assert operation.remove_done_callback(print) == 0
+    assert operation.remove_done_callback(called.append) == 1
+    assert operation.remove_done_callback(called.append) == 0
+    assert operation.cancel()
+    await asyncio.sleep(0)
+    assert called == []
+
+
+@pytest.mark.parametrize("which", ["recv", "send"])
+async def test_an_operation_that_is_awaited_by_two(which):
+    tx, rx = channel()
+    operation = rx.recv() if which == "recv" else tx.send(1)
+
+    async def wait():
+        return await operation
+
+    first = go(wait)
+    await yield_now()
+    with pytest.raises(RuntimeError, match="is awaited already, by"):
+        await operation
+    first.abort()
+
+
+# --- routines
+
+
+@pytest.mark.bodies("routine")
+async def test_a_routine_keeps_what_asyncio_keeps_of_a_task():
+    async def give():
+        await yield_now()
+        return "value"
+
+    routine = go(give)
+    assert routine._state == "PENDING"
+    assert routine._result is None
+    for refused in (lambda: routine.set_result(1), lambda: routine.set_exception(ValueError())):
+        with pytest.raises(RuntimeError, match="does not support"):
+            refused()
+    with pytest.raises(ValueError, match="can only be set to False"):
+        routine._log_traceback = True
+    routine._log_traceback = False
+    assert await routine == "value"
+    assert (routine._state, routine._result) == ("FINISHED", "value")
+    stopped = go(sleep, 10)
+    stopped.cancel("first")
+    stopped._cancel_message = "second"
+    with pytest.raises(asyncio.CancelledError, match="second"):
+        await stopped
+    assert stopped._state == "CANCELLED"
+
+
+def test_a_routine_made_by_hand_needs_a_loop_a_coroutine_and_a_context():
+    async def nothing():
+        pass
+
+    coroutine = nothing()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        Routine(coroutine)
+    assert coroutine.cr_frame is None, "closed, so nobody is warned of it"
+    with pytest.raises(RuntimeError, match="not initialized"):
+        Routine.__new__(Routine).get_loop()
+
+    async def main():
+        inner = nothing()
+        with pytest.raises(TypeError, match=r"context must be a contextvars\.Context"):
+            spawn(inner, context="context")
+        inner.close()
+
+    routines.run(main)
+
+
+async def test_go_says_what_it_takes():
+    async def nothing():
+        pass
+
+    with pytest.raises(TypeError, match="an async function and its arguments"):
+        go()
+    coroutine = nothing()
+    with pytest.raises(SpawnError, match="is not a function, so it cannot be given arguments"):
+        go(coroutine, 1)
+    coroutine.close()
+    used = nothing()
+    await used
+    for start in (go, spawn):
+        with pytest.raises((SpawnError, RuntimeError)):
+            start(used)
+
+
+def test_a_routine_whose_context_is_in_use_says_so_and_the_others_go_on():
+    context = contextvars.copy_context()
+    ended = []
+
+    async def child():
+        ended.append("child")
+
+    async def main():
+        with pytest.raises(RuntimeError, match="cannot enter context"):
+            await spawn(child(), context=context)
+        return await go(sleep, 0) is None
+
+    assert context.run(routines.run, main)
+    assert ended == []
+
+
+# --- channels
+
+
+async def test_channels_compare_by_what_they_are():
+    one, other = Channel(1), Channel(1)
+    assert one == one.sender().channel
+    assert one != other
+    assert one != "channel"
+    assert {one, one.sender().channel, other} == {one, other}
+    with pytest.raises(RuntimeError, match="was made already"):
+        one.__init__(2)
+    stats = one.stats()
+    assert hash(stats) == hash(one.stats())
+    await one.send("value")
+    assert "sent=1, received=0" in repr(one.stats())
+    assert "buffered=1, closed=False" in repr(one.stats())
+    assert stats != one.stats()
+
+
+async def test_send_many_of_an_iterable_that_uses_the_same_send_many():
+    tx, _rx = channel(10)
+
+    def closes():
+        yield 1
+        operation.close()
+        yield 2
+
+    operation = tx.send_many(closes())
+    with pytest.raises(RuntimeError, match="was closed by the iterable that it sends"):
+        await operation
+
+    def awaits():
+        yield 1
+        with pytest.raises(RuntimeError, match="is awaited by the iterable that it sends"):
+            again.send(None)
+        yield 2
+
+    again = tx.send_many(awaits())
+    assert await again == 2
+
+
+async def test_a_lossless_broadcast_shows_who_waits_to_send():
+    tx, rx = broadcast(1, lossless=True)
+    await tx.send(1)
+    waiting = go(tx.send, 2)
+    await yield_now()
+    assert "1 waiting to send" in repr(tx)
+    assert len(rx) == 1
+    assert await rx.recv() == 1
+    await waiting
+
+
+# --- select
+
+
+async def test_what_a_select_refuses():
+    tx, rx = channel()
+    refused = [
+        (lambda: select().recv(rx, 1), TypeError, "the handler of case 0 is 1"),
+        (lambda: select().recv(rx, print, on_close=1), TypeError, "on_close of case 0 is 1"),
+        (lambda: select().recv(tx), TypeError, "case 0 of the select is"),
+        (lambda: select().send(tx), TypeError, "not 1 arguments"),
+        (lambda: select().timeout(1).timeout(1), SelectError, "has a timeout already"),
+        (lambda: select().timeout(1, 1), TypeError, "the handler of the timeout is 1"),
+        (lambda: select().default(1), TypeError, "the handler of the default is 1"),
+        (lambda: case(1), TypeError, "takes a future, a task"),
+    ]
+    for make, kind, words in refused:
+        with pytest.raises(kind, match=words):
+            make()
+
+
+async def test_a_selected_compares_by_its_parts_and_shows_them():
+    tx, rx = channel(1)
+    await tx.send("value")
+    selected = await select(rx)
+    await tx.send("value")
+    assert selected == await select(rx)
+    assert selected != (0, "value", True, rx), "only another one is the same"
+    assert repr(selected) == f"Selected(index=0, value='value', ok=True, source={rx!r})"
+    assert Selector()
+    with pytest.raises(TypeError):
+        Selector().add(1)
+
+
+async def test_a_select_takes_an_awaitable_that_is_no_coroutine():
+    class Later:
+        def __await__(self):
+            yield from asyncio.sleep(0).__await__()
+            return "later"
+
+    assert (await select(case(Later()))).value == "later"
+
+
+# --- time, locks and groups
+
+
+async def test_what_was_made_is_not_made_again():
+    for made, argument in ((Ticker(1), 1), (Semaphore(2), 2), (Cond(Mutex()), Mutex())):
+        with pytest.raises(RuntimeError, match="was made already"):
+            made.__init__(argument)
+
+
+async def test_a_timeout_that_has_expired_is_over():
+    with pytest.raises(routines.Timeout):
+        async with timeout(0) as limit:
+            await sleep(1)
+    assert "expired" in repr(limit)
+    with pytest.raises(RuntimeError):
+        async with limit:
+            pass
+
+
+@pytest.mark.loops("stock")
+async def test_blocks_work_where_a_routine_or_a_task_runs():
+    refused = []
+
+    def enter_in_a_callback():
+        for block in (timeout(1), group()):
+            try:
+                block.__aenter__().__await__().send(None)
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    asyncio.get_running_loop().call_soon(enter_in_a_callback)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(refused) == 2
+    assert all("inside a routine or a task" in each for each in refused)
+
+
+async def test_a_mutex_that_its_block_lets_go_is_not_unlocked_inside():
+    mutex = Mutex()
+    with pytest.raises(RuntimeError, match="was unlocked inside its block"):
+        async with mutex:
+            mutex.unlock()
+    with pytest.raises(RuntimeError, match="is not locked"):
+        mutex.unlock()
+
+
+async def test_in_debug_mode_what_is_waited_for_says_where_it_was_made():
+    routines.set_debug(True)
+    try:
+        made = [WaitGroup(), Mutex(), RWMutex(), Semaphore(1), Cond(Mutex())]
+    finally:
+        routines.set_debug(False)
+    for each in made:
+        assert "made at" in repr(each), repr(each)
+
+
+async def test_a_closed_end_refuses_at_once():
+    tx, _rx = channel(1)
+    tx.close()
+    with pytest.raises(ChannelClosed):
+        tx.try_send(1)
