@@ -39,7 +39,8 @@ class timeout(TimerTarget):  # noqa: N801
 class SleepPark(Park): ...
 
 @final
-class TimerFeed(Feed): ...
+class TimerFeed(Feed):
+    def restart(self, period: int) -> None: ...
 
 @final
 class Alarm(TimerTarget):

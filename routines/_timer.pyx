@@ -32,6 +32,7 @@ from ._core cimport (
     install_send,
     monotonic,
     park_send,
+    routines_this_thread,
     running_scheduler,
     settle_park,
     task_of,
@@ -152,6 +153,11 @@ cdef class TimerFeed(Feed):
         self.timer = self.scheduler.start_timer(self.deadline, self)
         return 0
 
+    def restart(self, long long period):
+        """`start_feed` for a call from another thread, between which and now the receiver may have gone."""
+        if self.channel is not None and self.channel.open_receivers != 0:
+            self.start_feed(period, period)
+
     cdef int stop_feed(self) except -1:
         cdef TimerEntry timer = self.timer
         cdef TimerHeap heap
@@ -249,13 +255,18 @@ Example:
             self.state.feed.stop_feed()
 
     def reset(self, seconds, /):
-        """Tick every ``seconds`` from now on, also after `stop`."""
+        """Tick every ``seconds`` from now on, also after `stop`; from any thread."""
         cdef long long period = tick_period(seconds)
         cdef TimerFeed feed
         if self.end_closed or self.state.feed is None:
             raise RuntimeError(f"{self!r} is closed; make a new Ticker")
         feed = <TimerFeed>self.state.feed
-        feed.start_feed(period, period)
+        if feed.scheduler.thread == routines_this_thread():
+            feed.start_feed(period, period)
+        else:
+            # A loop arms its own timers alone, and may be asleep until the tick that was to come next.
+            feed.stop_feed()
+            feed.scheduler.loop.call_soon_threadsafe(feed.restart, period)
 
 
 @cython.final

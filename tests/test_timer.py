@@ -5,6 +5,7 @@ import contextlib
 import gc
 import inspect
 import itertools
+import threading
 import time
 import weakref
 from datetime import timedelta
@@ -436,3 +437,25 @@ def test_a_method_of_a_timeout_is_bound_to_a_timeout_alone():
     with pytest.raises(TypeError, match="timeout"):
         vars(timeout)["__aenter__"].__get__("no timeout")
     assert inspect.ismethoddescriptor(timeout.__aenter__)
+
+
+async def test_a_ticker_is_reset_from_a_thread_while_its_loop_sleeps():
+    ticker = Ticker(3600)
+    ticking = asyncio.ensure_future(ticker.__anext__())
+    await asyncio.to_thread(ticker.reset, 0.001)
+    await asyncio.wait_for(ticking, 10)
+    ticker.stop()
+
+
+async def test_a_ticker_that_a_thread_resets_while_it_closes_arms_nothing():
+    loop = asyncio.get_running_loop()
+    before = runtime().stats().timers
+    ticker = Ticker(3600)
+    thread = threading.Thread(target=ticker.reset, args=[3600])
+    thread.start()
+    thread.join()
+    ticker.close()
+    told = loop.create_future()
+    loop.call_soon(told.set_result, None)
+    await told
+    assert runtime().stats().timers == before

@@ -9,7 +9,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python=${PYTHON:-python}
-tar -C "$root" --exclude=.git --exclude=build --exclude=*.so -cf - . | tar -C "$work" -xf -
+tar -C "$root" --exclude=.git --exclude=build --exclude="*.so" -cf - . | tar -C "$work" -xf -
 cd "$work"
 ROUTINES_COVERAGE=1 "$python" setup.py -q build_ext --inplace
 # Left out: what looks at the checkout, builds other copies, checks types, or counts the memory that the tracer takes as well.

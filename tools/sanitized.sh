@@ -8,12 +8,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python=${PYTHON:-python}
-cp -r "$root/routines" "$root/tests" "$root/setup.py" "$root/pyproject.toml" "$root/README.md" "$root/LICENSE" "$work"
-[ -d "$root/tools" ] && cp -r "$root/tools" "$work"
-[ -d "$root/examples" ] && cp -r "$root/examples" "$work"
-[ -d "$root/benchmarks" ] && cp -r "$root/benchmarks" "$work" # the soak test runs one
+tar -C "$root" --exclude=.git --exclude=build --exclude="*.so" -cf - . | tar -C "$work" -xf -
 cd "$work"
-rm -f routines/*.so
 ROUTINES_SANITIZE=address,undefined "$python" setup.py -q build_ext --inplace
 [ $# -gt 0 ] || set -- tests -x -q -m "not isolated" --ignore=tests/ecosystem --ignore=tests/typing --ignore=tests/test_digest.py \
     --ignore=tests/test_package_founding.py --ignore=tests/test_typing.py --ignore=tests/test_proof_promela.py
