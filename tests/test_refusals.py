@@ -246,6 +246,9 @@ async def test_what_a_select_refuses():
         (lambda: select().recv(rx, print, on_close=1), TypeError, "on_close of case 0 is 1"),
         (lambda: select().recv(tx), TypeError, "case 0 of the select is"),
         (lambda: select().send(tx), TypeError, "not 1 arguments"),
+        (lambda: select().send(rx, 1), TypeError, "pass a sender or a channel"),
+        (lambda: select(asyncio.Event()), TypeError, r"wrap it in routines\.case"),
+        (lambda: select(tx), TypeError, r"pass tx\.case\(value\) to send"),
         (lambda: select().timeout(1).timeout(1), SelectError, "has a timeout already"),
         (lambda: select().timeout(1, 1), TypeError, "the handler of the timeout is 1"),
         (lambda: select().default(1), TypeError, "the handler of the default is 1"),
@@ -339,3 +342,50 @@ async def test_a_closed_end_refuses_at_once():
     tx.close()
     with pytest.raises(ChannelClosed):
         tx.try_send(1)
+
+
+async def test_a_default_is_a_value_or_a_handler_and_a_keyword_may_be_made_at_run_time():
+    _tx, rx = channel()
+    assert tuple(await select(rx, default="nothing")) == (-1, "nothing", False, None)
+    assert (await select(rx, default=None)).index == -1
+    keyword = "DEFAULT".lower()
+    assert (await select(rx, **{keyword: 3})).value == 3
+    assert await select().recv(rx).default(lambda: "handled").run() == "handled"
+    assert await select().recv(rx).default(None).run() is None
+
+
+def test_what_a_selector_driven_by_hand_has_taken_goes_back():
+    """As the other operations: with no running task to hand it to, the value is not lost with the exception."""
+    tx, rx = channel(1)
+    selector = Selector()
+    selector.add(rx)
+    waiting = selector.next().__await__()
+    waiting.send(None)
+    tx.try_send("value")
+    with pytest.raises(asyncio.CancelledError):
+        waiting.throw(asyncio.CancelledError())
+    assert rx.try_recv() == "value"
+
+
+def test_joining_with_a_time_limit_needs_a_loop_that_keeps_time():
+    async def main():
+        return go(sleep, 3600)
+
+    loop = asyncio.new_event_loop()
+    routine = loop.run_until_complete(main())
+    with pytest.raises(RuntimeError, match="needs a running event loop"):
+        routine.join(1).send(None)
+    routine.abort()
+    loop.run_until_complete(asyncio.wait([routine]))
+    loop.close()
+
+
+async def test_batches_end_where_their_receiver_is_closed():
+    tx, rx = channel(10)
+    await tx.send_many([1, 2, 3])
+    got = []
+    async for values in rx.batches(2):
+        got.append(values)
+        if len(got) == 2:
+            rx.close()
+    assert got == [[1, 2], [3]]
