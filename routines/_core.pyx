@@ -2728,12 +2728,15 @@ cdef object started_twice(Routine routine):
 # ---------------------------------------------------------------------------------------------------------------------
 # One step, and the futures of others that it ends at
 #
-# Functions and not methods, each called from one place: the compiler then makes one of them all, from the callback of a future to
-# the next future, and that takes less of the processor's caches, which is where the time of such a step goes.
+# Functions and not methods, nearly all called from one place: the compiler then makes two of them all, from the callback of a
+# future to the next future, and these take less of the processor's caches, which is where the time of such a step goes.
 
 
 cdef inline int step_in_context(Scheduler scheduler, Routine routine, bint inside) except -1:
-    """The same; ``inside``: its context is entered already, and stays so."""
+    """Run a routine to its next suspension, and see what it wants.
+
+    ``inside``: its context is entered already, and stays so.
+    """
     global yielded_now
     cdef PyObject *raw = NULL
     cdef PySendResult status
