@@ -133,6 +133,7 @@ cdef class TimerFeed(Feed):
     cdef ChannelState channel
     cdef long long deadline
     cdef long long period       # nanoseconds; 0: once
+    cdef unsigned int changes   # how often it was started and stopped
 
     cdef int expire(self) except -1:
         cdef long long now
@@ -153,14 +154,15 @@ cdef class TimerFeed(Feed):
         self.timer = self.scheduler.start_timer(self.deadline, self)
         return 0
 
-    def restart(self, long long period):
-        """`start_feed` for a call from another thread, between which and now the receiver may have gone."""
-        if self.channel is not None and self.channel.open_receivers != 0:
+    def restart(self, long long period, unsigned int changes):
+        """`start_feed` for a call from another thread, unless somebody has said otherwise since, or the receiver has gone."""
+        if changes == self.changes and self.channel is not None and self.channel.open_receivers != 0:
             self.start_feed(period, period)
 
     cdef int stop_feed(self) except -1:
         cdef TimerEntry timer = self.timer
         cdef TimerHeap heap
+        self.changes += 1
         self.timer = None
         # The receiver may be collected together with its loop: then the collector may have cleared this, or the heap, before it.
         if timer is not None and self.scheduler is not None:
@@ -266,7 +268,7 @@ Example:
         else:
             # A loop arms its own timers alone, and may be asleep until the tick that was to come next.
             feed.stop_feed()
-            feed.scheduler.loop.call_soon_threadsafe(feed.restart, period)
+            feed.scheduler.loop.call_soon_threadsafe(feed.restart, period, feed.changes)
 
 
 @cython.final

@@ -8,7 +8,6 @@ import pytest
 import routines
 from routines import (
     Channel,
-    ChannelClosed,
     Cond,
     Mutex,
     Routine,
@@ -89,7 +88,7 @@ async def test_a_callback_can_be_taken_back_from_an_operation():
 
 
 @pytest.mark.parametrize("which", ["recv", "send"])
-async def test_an_operation_that_is_awaited_by_two(which):
+async def test_an_operation_is_not_awaited_by_two(which):
     tx, rx = channel()
     operation = rx.recv() if which == "recv" else tx.send(1)
 
@@ -164,7 +163,7 @@ async def test_go_says_what_it_takes():
     used = nothing()
     await used
     for start in (go, spawn):
-        with pytest.raises((SpawnError, RuntimeError)):
+        with pytest.raises(SpawnError, match="was started already"):
             start(used)
 
 
@@ -295,7 +294,7 @@ async def test_a_timeout_that_has_expired_is_over():
         async with timeout(0) as limit:
             await sleep(1)
     assert "expired" in repr(limit)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="entered already"):
         async with limit:
             pass
 
@@ -335,13 +334,6 @@ async def test_in_debug_mode_what_is_waited_for_says_where_it_was_made():
         routines.set_debug(False)
     for each in made:
         assert "made at" in repr(each), repr(each)
-
-
-async def test_a_closed_end_refuses_at_once():
-    tx, _rx = channel(1)
-    tx.close()
-    with pytest.raises(ChannelClosed):
-        tx.try_send(1)
 
 
 async def test_a_default_is_a_value_or_a_handler_and_a_keyword_may_be_made_at_run_time():

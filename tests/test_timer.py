@@ -447,14 +447,15 @@ async def test_a_ticker_is_reset_from_a_thread_while_its_loop_sleeps():
     ticker.stop()
 
 
-async def test_a_ticker_that_a_thread_resets_while_it_closes_arms_nothing():
+@pytest.mark.parametrize("end", [Ticker.close, Ticker.stop])
+async def test_a_ticker_that_a_thread_resets_before_it_ends_arms_nothing(end):
     loop = asyncio.get_running_loop()
     before = runtime().stats().timers
     ticker = Ticker(3600)
     thread = threading.Thread(target=ticker.reset, args=[3600])
     thread.start()
     thread.join()
-    ticker.close()
+    end(ticker)
     told = loop.create_future()
     loop.call_soon(told.set_result, None)
     await told

@@ -16,7 +16,6 @@ from pathlib import Path
 ARGUED = (
     "SystemError",
     "an operation cannot be made by hand",
-    "Replaced below",
     "install_send replaces the slot",
 )
 
