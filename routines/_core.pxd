@@ -233,6 +233,10 @@ cdef class Scheduler:
     cdef int untracked              # how many routines in the ring the collector does not know
     cdef bint holding               # the drain that runs will step whoever becomes ready, so the loop need not be asked
     cdef bint published             # asyncio's current task is one of ours
+    cdef bint woken_by_others       # by other threads, since it last lingered
+    cdef bint lingering             # its thread looks at `signal`, without the GIL
+    cdef long signal
+    cdef object read_wakeup         # what the loop calls where call_soon_threadsafe() has woken it
     cdef object call_soon
     cdef list gave_way              # Routines that yielded to the loop itself, as asyncio.sleep(0) does, one after the other
     cdef object gave_way_handle     # the loop's handle that will go on with them
@@ -259,6 +263,9 @@ cdef class Scheduler:
     cdef int reserve(self) except -1
     cdef int make_ready(self, Driver driver) except -1
     cdef int arm(self) except -1
+    cdef int collect_woken(self) except -1
+    cdef bint loop_is_idle(self) except -1
+    cdef bint linger(self) except -1
     cdef int give_way_to_loop(self, Routine routine) except -1
     cdef int arm_at(self, Py_ssize_t place) except -1
     cdef bint take_back(self, Py_ssize_t others) except -1

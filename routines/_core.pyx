@@ -20,7 +20,6 @@ which goes
 through the inbox and ``call_soon_threadsafe``.
 """
 
-import _thread
 import asyncio
 import asyncio.base_tasks
 import asyncio.coroutines
@@ -41,6 +40,7 @@ from cpython.exc cimport PyErr_WriteUnraisable
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
+from ._clock cimport routines_coarse_clock, routines_monotonic
 from ._current cimport (
     ROUTINES_TASK_IN_DICT, routines_get_task, routines_learn_tasks, routines_no_task, routines_set_task,
 )
@@ -49,6 +49,10 @@ from ._foreign cimport (
     routines_learn_futures, routines_learn_layout,
 )
 from ._heap cimport TimerEntry, TimerHeap
+from ._linger cimport (
+    routines_forget_lingerers, routines_has_let_go, routines_linger, routines_linger_among, routines_may_linger,
+    routines_signal, routines_wakes_sleeper,
+)
 from ._ring cimport Ring, ring_pop, ring_push_front_reserved, ring_push_reserved
 from ._stats cimport RuntimeStats, Traffic, increment, outside
 
@@ -72,29 +76,6 @@ cdef extern from *:
         __asm__("" : "+r"(place));
     #endif
         return place;
-    }
-
-    static inline long long routines_monotonic(void)
-    {
-    #if PY_VERSION_HEX >= 0x030D0000
-        PyTime_t now;
-        (void)PyTime_MonotonicRaw(&now);
-        return (long long)now;
-    #else
-        return (long long)_PyTime_GetMonotonicClock();
-    #endif
-    }
-
-    /* The same clock, read in a fraction of the time where it may be some milliseconds old. */
-    static inline long long routines_coarse_clock(void)
-    {
-    #ifdef CLOCK_MONOTONIC_COARSE
-        struct timespec now;
-        if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
-            return (long long)now.tv_sec * 1000000000 + now.tv_nsec;
-        }
-    #endif
-        return routines_monotonic();
     }
 
     /* 1: a native coroutine that has not started; 0: one that has; -1: error. */
@@ -222,8 +203,6 @@ cdef extern from *:
     """
     PyObject *routines_draining
     PyObject **routines_draining_place() noexcept
-    long long routines_monotonic() noexcept
-    long long routines_coarse_clock() noexcept
     int routines_coroutine_is_fresh(object coroutine) except -1
     int routines_install_send(object park_type, void *send, bint is_park) except -1
     bint routines_is_park(object candidate) noexcept
@@ -232,6 +211,19 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
+    long long PY_TIMEOUT_MAX            # microseconds
+    ctypedef void *PyThread_type_lock
+    ctypedef enum PyLockStatus:
+        PY_LOCK_FAILURE
+        PY_LOCK_ACQUIRED
+        PY_LOCK_INTR
+    enum:
+        NOWAIT_LOCK
+    PyThread_type_lock PyThread_allocate_lock() noexcept
+    void PyThread_free_lock(PyThread_type_lock lock) noexcept
+    int PyThread_acquire_lock(PyThread_type_lock lock, int wait) noexcept
+    PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock lock, long long microseconds, bint interrupted) noexcept nogil
+    void PyThread_release_lock(PyThread_type_lock lock) noexcept
     PySendResult PyIter_Send(PyObject *iterator, object argument, PyObject **result)
     PySendResult drive "PyIter_Send"(PyObject *iterator, object argument, PyObject **result) except PYGEN_ERROR
     object PyContext_CopyCurrent()
@@ -250,6 +242,8 @@ cdef extern from "Python.h":
     int warn "PyErr_WarnEx"(object category, const char *message, Py_ssize_t stack_level) noexcept
     int enter_recursion "Py_EnterRecursiveCall"(const char *where) except 1
     void leave_recursion "Py_LeaveRecursiveCall"()
+    int PyErr_CheckSignals() except -1
+    int PyList_SetSlice(list items, Py_ssize_t low, Py_ssize_t high, PyObject *replacement) except -1
 
 cdef extern from *:
     """
@@ -326,12 +320,14 @@ cdef enum:
     # is waited for turn by turn.
     TIMER_POLL_NS = 100_000
 
+cdef enum:
+    # A thread whose timeout is no longer than this goes to sleep at once.
+    LINGER_TIMEOUT_NS = 1_000_000
+
 cdef tuple STATE_NAMES = (
     "ready", "running", "sleep", "chan send", "chan receive", "select", "io wait", "join", "done"
 )
 
-cdef object allocate_lock = _thread.allocate_lock
-cdef double LOCK_TIMEOUT_MAX = _thread.TIMEOUT_MAX
 cdef object get_running_loop = asyncio._get_running_loop
 cdef object asyncio_current_task = asyncio.current_task
 cdef object current_tasks = None
@@ -365,16 +361,26 @@ cdef int learn_futures() except -1:
     return 0
 
 
+cdef int count_processors() except -1:
+    cdef object processors = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    routines_linger_among(processors)
+    return 0
+
+
 learn_futures()
 routines_learn_tasks()
+count_processors()
 operations_left = OPERATION_BUDGET
 debug_enabled = False
 governed = 0
 
 
 def _forget_the_parent():
-    # A step that forked goes on in the child, where the parent's loop does not run any more.
+    # A step that forked goes on in the child, where the parent's loop and its threads do not run any more.
     routines_draining_set(NULL)
+    routines_forget_lingerers()
 
 
 if hasattr(os, "register_at_fork"):
@@ -834,11 +840,22 @@ cdef class TaskDriver(Driver):
 cdef class ThreadDriver(Driver):
     """Stands for a plain thread that is blocked on an operation."""
     # Not cleared by the collector: an operation that still waits is owned by a stack, which no collector clears.
-    cdef object lock            # held while there is nothing to go on with
+    cdef PyThread_type_lock lock    # held while there is nothing to go on with; NULL: the thread has not slept yet
+    cdef long signal                # where it looks while it lingers
 
     cdef int wake(self, Park park) except -1:
-        self.lock.release()
+        if self.lock == NULL:
+            routines_signal(&self.signal)
+        else:
+            routines_wakes_sleeper()
+            PyThread_release_lock(self.lock)
         return 0
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_acquire_lock(self.lock, NOWAIT_LOCK)
+            PyThread_release_lock(self.lock)    # it may not be freed while it is held
+            PyThread_free_lock(self.lock)
 
     def __repr__(self):
         return "<a blocked thread>"
@@ -895,11 +912,9 @@ cdef object block_on(Park park, object timeout, str caller):
                 continue        # it gave way, or another thread was quick
             if driver is None:
                 driver = ThreadDriver.__new__(ThreadDriver)
-                driver.lock = allocate_lock()
-                driver.lock.acquire()
             if park.state == PARK_OPEN:
                 park.driver = driver
-                wait_for_lock(driver.lock, deadline)
+                wait_in_thread(driver, park, deadline)
             if park.state == PARK_OPEN:
                 park.driver = None
                 raise Timeout(f"{caller} was not done within {duration(timeout, 'timeout') / 1e9:g} s: {park!r}")
@@ -913,16 +928,35 @@ cdef object block_on(Park park, object timeout, str caller):
         raise
 
 
-cdef int wait_for_lock(object lock, long long deadline) except -1:
-    """Until it is released, or the deadline has come; a signal handler may raise."""
-    cdef long long left
-    if deadline < 0:
-        lock.acquire()
-        return 0
+cdef int wait_in_thread(ThreadDriver driver, Park park, long long deadline) except -1:
+    """Until the driver is woken, or the deadline has come; a signal handler may raise."""
+    cdef long long left = -1
+    cdef PyLockStatus status
+    if driver.lock == NULL:
+        if (deadline < 0 or deadline - routines_monotonic() > LINGER_TIMEOUT_NS) and routines_may_linger():
+            driver.signal = 0
+            with nogil:
+                routines_linger(&driver.signal)
+            # What came meanwhile would not interrupt the sleep.
+            PyErr_CheckSignals()
+            if park.state != PARK_OPEN:
+                return 0
+        driver.lock = PyThread_allocate_lock()
+        if driver.lock == NULL:
+            raise MemoryError
+        PyThread_acquire_lock(driver.lock, NOWAIT_LOCK)
     while True:
-        left = deadline - routines_monotonic()
-        # The lock's own clock may be coarser than ours: never early, so it is asked again.
-        if lock.acquire(True, min(max(left, 0) / 1e9, LOCK_TIMEOUT_MAX)) or left <= 0:
+        if deadline >= 0:
+            # Rounded up, so that what is left is not waited for again and again.
+            left = min(max(deadline - routines_monotonic(), 0) // 1000 + 1, PY_TIMEOUT_MAX)
+        with nogil:
+            routines_has_let_go()
+            status = PyThread_acquire_lock_timed(driver.lock, left, True)
+        if status == PY_LOCK_ACQUIRED:
+            return 0
+        if status == PY_LOCK_INTR:
+            PyErr_CheckSignals()
+        elif deadline <= routines_monotonic():
             return 0
 
 
@@ -2030,6 +2064,7 @@ cdef Scheduler new_scheduler(object loop):
     scheduler.loop_ready = getattr(loop, "_ready", None)
     if type(scheduler.loop_ready) is not deque:
         scheduler.loop_ready = None
+    scheduler.read_wakeup = getattr(loop, "_read_from_self", None)
     scheduler.debug = loop.get_debug()
     scheduler.thread = routines_this_thread()
     scheduler.started = routines_monotonic()
@@ -2098,7 +2133,10 @@ cdef class Scheduler:
         """Put a woken driver last in the ring; from any thread."""
         if self.thread != routines_this_thread():
             self.inbox.append(driver)
-            if len(self.inbox) == 1:
+            if self.lingering:
+                routines_signal(&self.signal)
+            elif len(self.inbox) == 1:
+                routines_wakes_sleeper()
                 try:
                     self.loop.call_soon_threadsafe(self._collect)
                 except RuntimeError:
@@ -2112,15 +2150,41 @@ cdef class Scheduler:
         return 0
 
     def _collect(self):
-        # What other threads have woken goes to the ring, in the order they did it.
-        cdef list empty = []
-        cdef list woken = self.inbox
-        cdef Driver driver
-        self.inbox = empty
         self.thread = routines_this_thread()
-        for driver in woken:
-            ring_push_reserved(self.ready, driver)
+        self.collect_woken()
         self.drain(None, None)
+
+    cdef int collect_woken(self) except -1:
+        """What other threads have woken goes to the ring, in the order they did it. Nothing is made, so all of it goes."""
+        cdef Driver driver
+        self.woken_by_others = True
+        for driver in self.inbox:
+            ring_push_reserved(self.ready, driver)
+        return PyList_SetSlice(self.inbox, 0, PY_SSIZE_T_MAX, NULL)
+
+    cdef bint loop_is_idle(self) except -1:
+        """Whether the loop has nothing to call; that something woke it, which it looks at next, is nothing."""
+        scheduled = self.loop_ready
+        if scheduled is None or Py_SIZE(scheduled) == 0:
+            return True     # of a loop that does not let itself be looked into, nobody knows
+        return Py_SIZE(scheduled) == 1 and self.read_wakeup is not None and getattr(scheduled[0], "_callback", None) == self.read_wakeup
+
+    cdef bint linger(self) except -1:
+        """Whether another thread has woken somebody here, within the moment that this one looks for that before the loop's turn."""
+        self.woken_by_others = False
+        if self.drain_handle is not None or self.inbox or not self.loop_is_idle() or not routines_may_linger():
+            return False
+        if self.published:
+            self.unpublish()
+        self.signal = 0
+        self.lingering = True
+        with nogil:
+            routines_linger(&self.signal)
+        self.lingering = False
+        if not self.inbox:
+            return False
+        self.collect_woken()
+        return True
 
     cdef int arm(self) except -1:
         """Have the loop call the drain."""
@@ -2229,7 +2293,11 @@ cdef class Scheduler:
                     item = others.pop()
                     continue
                 if self.ready.used == 0:
-                    break
+                    if not self.woken_by_others or not self.holding or not self.linger():
+                        break
+                    looked = self.clock = routines_monotonic()
+                    if looked - started > DRAIN_BUDGET_NS:
+                        break
                 if not self.holding:
                     # Where those in the ring are next anyway, nothing is overtaken.
                     if asked or not self.take_back(0):
