@@ -134,7 +134,7 @@ class Worker:
 
     def join(self, deadline: float | None) -> None:
         """Wait for the end of the thread, but not past the deadline."""
-        if self.thread is not None:
+        if self.thread is not None:  # pragma: no branch - a worker that has none is not joined: no shutdown()
             self.thread.join(None if deadline is None else max(0.0, deadline - monotonic()))
 
     @property

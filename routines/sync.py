@@ -107,7 +107,7 @@ class Once:
         if self._routine is None:
             # Calling ``fn`` may let other threads run; a Mutex keeps them from calling theirs.
             async with self._mutex:
-                if self._routine is None:
+                if self._routine is None:  # pragma: no branch - 3.11 tells of the next line either way
                     self._routine = go(fn, *args, **kwargs)
         outcome: _T = await self._routine.join()
         return outcome

@@ -409,3 +409,30 @@ def test_the_module_is_a_name_of_the_package():
         "with_deadline",
         "with_value",
     }
+
+
+async def test_one_that_a_signal_handler_cancels_while_its_parent_is_cancelled_keeps_its_own_cause():
+    parent, cancel = with_cancel(background())
+    child, cancel_child = with_cancel(parent)
+    grandchild, _ = with_cancel(child)
+    done = [child.done(), grandchild.done()]
+
+    class Interrupted(set):
+        def __iter__(self):
+            each = list(super().__iter__())
+            cancel_child(KeyError("child"))  # a signal handler that runs here
+            return iter(each)
+
+    parent._canceller.children = Interrupted(parent._canceller.children)
+    cancel(ValueError("parent"))
+    assert type(parent.cause()) is ValueError
+    assert [type(each.cause()) for each in (child, grandchild)] == [KeyError, KeyError]
+    assert [await each.recv_ok() for each in done] == [(None, False)] * 2
+
+
+async def test_two_threads_that_ask_for_the_channel_at_once_get_the_same():
+    ctx, cancel = with_cancel(background())
+    first, second = ctx._canceller.done(), ctx._canceller.done()
+    assert first is second
+    cancel()
+    assert first.closed

@@ -5,12 +5,17 @@ import contextlib
 import contextvars
 import gc
 import io
+import os
+import subprocess
+import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 from helpers import collect, settle, until
 
+import routines
 from routines import Aborted, Routine, Selector, channel, current, select, spawn, yield_now
 
 
@@ -692,6 +697,40 @@ async def test_all_tasks_lists_live_routines_in_every_state():
     waiting.cancel()
     await asyncio.wait([parked, waiting, fresh])
     assert not asyncio.all_tasks() & {parked, waiting, fresh, ready}
+
+
+# Ways in which an asyncio may keep its tasks that none of those has that these tests run on.
+OTHERS = {
+    "in Python alone": """
+sys.modules["_asyncio"] = None
+import asyncio
+""",
+    "in no set": """
+import asyncio
+kept = []
+asyncio._register_task = kept.append
+asyncio.all_tasks = lambda loop=None: {each for each in kept if not each.done()}
+""",
+}
+
+
+@pytest.mark.parametrize("way", OTHERS)
+def test_all_tasks_lists_routines_of_an_asyncio_that_keeps_its_tasks(way):
+    program = f"""
+import sys
+{OTHERS[way]}
+import routines
+
+async def main():
+    routine = routines.go(routines.sleep, 5)
+    await routines.yield_now()
+    assert {{routine, routines.current()}} <= asyncio.all_tasks()
+
+routines.run(main)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(routines.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 async def test_current_task_is_the_routine_inside_and_the_caller_outside():

@@ -221,3 +221,22 @@ async def test_the_report_of_a_leak_says_how_to_learn_where_it_began():
         collect()
     (message,) = [str(each.message) for each in seen if issubclass(each.category, ResourceWarning)]
     assert "spawned at unknown; routines.set_debug(True) records it" in message
+
+
+async def test_code_without_a_file_is_told_of_by_its_line():
+    names = {}
+    exec("async def wait(rx):\n    await rx.recv()", names)
+    _tx, rx = channel()
+    routine = spawn(names["wait"](rx), name="made")
+    await parked(rx, receivers=1)
+    lines = block_of(dump(), "made").splitlines()
+    assert lines[2] == '  File "<string>", line 2, in wait'
+    assert not any(line.startswith("    ") for line in lines)
+    routine.cancel()
+
+
+async def test_one_that_ends_while_the_dump_looks_is_left_out(monkeypatch):
+    routine = spawn(asyncio.sleep(0))
+    await routine
+    monkeypatch.setattr("routines.debug.live_routines", lambda: [routine])
+    assert dump() == "0 routines\n"

@@ -93,6 +93,32 @@ def test_a_runtime_of_another_thread_leaves_the_signal_alone(seen):
     assert seen == [signal.SIGQUIT]
 
 
+def test_a_handler_that_somebody_has_set_meanwhile_stays():
+    before = signal.getsignal(signal.SIGQUIT)
+    with Runtime(RuntimeConfig(debug=True)):
+        signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    assert signal.signal(signal.SIGQUIT, before) is signal.SIG_IGN
+
+
+def test_it_is_printed_where_the_signal_comes_while_stderr_is_written(capfd, monkeypatch, seen):
+    class Busy:
+        def write(self, text):
+            raise RuntimeError("reentrant call")
+
+    monkeypatch.setattr(sys, "stderr", Busy())
+    with Runtime(RuntimeConfig(debug=True)):
+        os.kill(os.getpid(), signal.SIGQUIT)
+    assert capfd.readouterr().err.startswith("0 routines\n")
+
+
+def test_where_there_is_no_such_signal_nothing_is_installed(seen, monkeypatch):
+    number = signal.SIGQUIT
+    before = signal.getsignal(number)
+    monkeypatch.delattr(signal, "SIGQUIT")
+    with Runtime(RuntimeConfig(debug=True)):
+        assert signal.getsignal(number) is before
+
+
 IDLE = """
 import routines, sys
 from routines import RuntimeConfig, channel, run

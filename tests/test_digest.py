@@ -25,6 +25,7 @@ from routines._cli.bar import CLEAR_LINE, Bar, Snapshot, _rich_line, human_bytes
 from routines._cli.checksums import checksum_line
 from routines._cli.files import Digest, Failed, File, Meter, Skipped, batches, walk
 from routines._cli.helper import Helper
+from routines._cli.output import complain
 from routines._cli.pipeline import Progress, digest_files
 
 # Wherever `routines` was imported from, a child finds the same one.
@@ -494,6 +495,35 @@ def test_a_file_that_fails_while_it_is_read_is_reported_even_to_root(tree):
         f"digest: /proc/self/mem: {os.strerror(errno.EIO)}",
         "digest: 1 could not be read",
     ]
+
+
+@needs_fifos
+def test_what_is_passed_over_is_no_failure(tmp_path, capfdbinary):
+    os.mkfifo(tmp_path / "pipe")
+    assert command_line.main(["digest", str(tmp_path)]) == 0
+    assert capfdbinary.readouterr() == (b"", b"")
+
+
+def test_a_named_directory_that_cannot_be_listed_is_one_failure(tree, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert list(walk([str(tree)])) == [Failed(str(tree), "Permission denied")]
+
+
+def test_a_thread_whose_turn_does_not_come_reads_all_the_same(tree, monkeypatch):
+    monkeypatch.setattr(files, "TURN_SECONDS", 0)
+    entries = [File(str(tree / name), 0, named=True) for name in ("b", "B")]
+    with files._turn():
+        results = files.digest_entries(entries, Meter(threading.Event()))
+        assert files._turns.locked(), "it gives back no turn but its own"
+    assert [each.hexdigest for each in results] == [sha256(b""), sha256(b"capital")]
+
+
+def test_without_standard_error_a_complaint_goes_nowhere(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    complain("nobody hears it")
 
 
 @needs_root_to_be_refused

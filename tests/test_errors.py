@@ -144,6 +144,7 @@ async def test_aborted_names_the_routine():
     assert caught.value.reason == "enough"
     assert "the stopped one" in str(caught.value)
     assert "enough" in str(caught.value)
+    assert str(Aborted()) == "the routine was aborted"
 
 
 def test_errors_are_handled_by_except_star_and_groups():

@@ -557,6 +557,32 @@ async def test_a_cancellation_while_it_ends_already_is_not_lost(start):
     assert isinstance(await outcome(running), asyncio.CancelledError)
 
 
+async def test_a_cancellation_that_is_taken_back_while_it_ends_is_forgotten(start):
+    goes_on, groups = asyncio.Event(), []
+
+    async def slow():
+        try:
+            await block()
+        finally:
+            await goes_on.wait()
+
+    async def run():
+        async with group() as g:
+            groups.append(g)
+            g.go(slow)
+            await yield_now()
+            g.abort()
+        return "left"
+
+    running = start(run())
+    await until(lambda: groups and "ending, 1 waiting" in repr(groups[0]))
+    running.cancel()
+    running.uncancel()
+    await settle()
+    goes_on.set()
+    assert await running == "left"
+
+
 async def test_a_timeout_around_a_group():
     other = Finally()
     with pytest.raises(routines.Timeout):

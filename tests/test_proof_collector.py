@@ -1,10 +1,11 @@
 """The collector runs between any two steps, and finds garbage whose end uses the channels that are in use."""
 
+import contextlib
 import gc
 import math
 
 import pytest
-from helpers import outcome, settle
+from helpers import collect, outcome, settle
 
 from routines import (
     Channel,
@@ -129,6 +130,163 @@ async def test_closing_joining_and_timing_out_go_on_while_the_collector_runs(sta
     with pytest.raises(TimeoutError):
         async with timeout(0.001):
             await Channel().recv()
+
+
+# --- somebody acts in the middle of one call, at each object in turn that it makes
+
+
+class Within:
+    """In its block `act` is called by the collector, once, at the so-manyth object made. Since 3.12 it comes between two lines."""
+
+    def __init__(self, act, number):
+        self.act, self.left = act, number
+        # Else a list comes from those that the interpreter keeps, and begins no collection.
+        self.made = [[] for _ in range(200)]
+
+    def __call__(self, phase, _details):
+        if phase == "stop":
+            # So that the next object made begins a collection again.
+            self.made.append([set() for _ in range(5)])
+            return
+        self.left -= 1
+        if self.left == -1:
+            self.act()
+
+    def __enter__(self):
+        self.threshold = gc.get_threshold()
+        gc.callbacks.append(self)
+        gc.set_threshold(1)
+
+    def __exit__(self, *_):
+        gc.set_threshold(*self.threshold)
+        gc.callbacks.remove(self)
+
+
+@pytest.fixture(params=range(8))
+def number(request):
+    """Of the object at which it comes; none of these calls makes as many."""
+    collect()
+    return request.param
+
+
+def result_of(operation):
+    """Drive an operation by hand to its result; None: it waits."""
+    try:
+        while Park.send(operation, None) is None:
+            pass
+    except StopIteration as stop:
+        return stop.value
+    return None
+
+
+def test_one_that_gives_up_while_its_channel_closes_leaves_the_others_to_be_failed(number):
+    tx, rx = channel()
+    waiting = [park(rx.recv()) for _ in range(3)]
+    with Within(waiting.pop(1).close, number):
+        tx.close()
+    assert rx.stats().waiting_receivers == 0
+    for each in waiting:
+        with pytest.raises(ChannelClosed):
+            result_of(each)
+
+
+def test_of_two_closes_one_inside_of_the_other_one_counts(number):
+    ch = Channel()
+    waiting = [park(ch.recv()) for _ in range(2)]
+    with Within(lambda: ch.close(KeyError()), number):
+        ch.close(ValueError())
+    causes = set()
+    for each in waiting:
+        with pytest.raises(ChannelClosed) as failure:
+            result_of(each)
+        causes.add(type(failure.value.__cause__))
+    assert causes in ({KeyError}, {ValueError})
+
+
+@pytest.mark.parametrize("taken", [2, 5])
+def test_a_batch_has_what_others_leave_while_its_list_is_made(number, taken):
+    ch = Channel(8)
+    for value in range(5):
+        ch.try_send(value)
+    others = []
+    operation = ch.recv_many(5)
+    with Within(lambda: others.extend(ch.try_recv() for _ in range(min(taken, len(ch)))), number):
+        values = result_of(operation)
+    if values is None:
+        assert (others, ch.stats().waiting_receivers) == ([0, 1, 2, 3, 4], 1)
+        ch.try_send("later")
+        assert result_of(operation) == ["later"]
+    else:
+        assert values + others == [0, 1, 2, 3, 4] or others + values == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_channel_that_is_closed_while_its_buffer_grows_takes_nothing_more(number, many):
+    ch = Channel(8)
+    for value in range(4):
+        ch.try_send(value)
+    operation = ch.send_many(iter((4,)))  # no list that is free again before its buffer grows
+    failure, closed_over = None, []
+
+    def close():
+        closed_over.append(len(ch))
+        ch.close()
+
+    with Within(close, number):
+        try:
+            if many:
+                result_of(operation)
+            else:
+                ch.try_send(4)
+        except ChannelClosed as error:
+            failure = error
+    operation.close()
+    assert len(ch) == 4 + (failure is None)
+    assert (failure is not None) == (closed_over == [4])
+    assert not many or failure is None or failure.sent == 0
+
+
+def test_a_send_many_that_is_driven_while_it_makes_its_list_sends_each_value_once(number):
+    ch = Channel(8)
+    operation = ch.send_many([1, 2, 3])
+    results, refused = [], []
+
+    def drive():
+        try:
+            results.append(result_of(operation))
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    with Within(drive, number):
+        drive()
+    assert set(results) == {3}
+    assert all("awaited" in each for each in refused), refused
+    assert result_of(ch.recv_many(9)) == [1, 2, 3]
+
+
+def test_a_receiver_made_while_the_last_one_goes_lets_senders_in_and_loses_what_they_sent(number):
+    tx, rx = channel(4)
+    for value in range(4):
+        tx.try_send(value)
+    waiting = [park(tx.send(value)) for value in range(4, 8)]
+    late = []
+
+    def revive():
+        with contextlib.suppress(ChannelClosed, SendError):
+            late.append(tx.channel.receiver())
+            tx.try_send("more")
+            late[0].try_recv()
+
+    with Within(revive, number):
+        rx.close()
+    for each in late:
+        each.close()
+    assert tx.closed
+    assert (len(rx), rx.stats().waiting_senders) == (0, 0)
+    for each in waiting:
+        with contextlib.suppress(ChannelClosed):
+            assert result_of(each) is None
+        assert each.done()
 
 
 def park(operation):

@@ -17,6 +17,7 @@ SCENARIOS = [
     "a_select_that_was_built",
     "a_selector_over_three_channels",
     "handles_made_and_dropped",
+    "a_receiver_that_leaves_values_behind",
 ]
 
 

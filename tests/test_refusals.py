@@ -36,7 +36,7 @@ from routines import (
 )
 
 MADE_BY_CALLS = [
-    _core.Park, _core.JoinPark, _core.YieldOperation, _core.Wakeup, _core.Scheduler, _channel.Batches, _select.Selected,
+    _core.Park, _core.JoinPark, _core.YieldOperation, _core.Wakeup, _core.Scheduler, _channel.Batches, _channel.SendCase, _select.Selected,
     _select.ForeignCase, _stats.ChannelStats, _broadcast.Broadcast,
 ]  # fmt: skip
 
@@ -381,3 +381,17 @@ async def test_batches_end_where_their_receiver_is_closed():
         if len(got) == 2:
             rx.close()
     assert got == [[1, 2], [3]]
+    with pytest.raises(StopAsyncIteration):
+        await anext(_channel.Batches.__new__(_channel.Batches))
+
+
+async def test_a_send_many_that_is_driven_on_while_it_waits_waits_on():
+    tx, rx = channel()
+    operation = tx.send_many([1, 2])
+    assert operation.send(None) is operation
+    assert operation.send(None) is operation
+    assert rx.stats().waiting_senders == 1
+    assert [await rx.recv(), await rx.recv()] == [1, 2]
+    with pytest.raises(StopIteration) as done:
+        operation.send(None)
+    assert done.value.value == 2

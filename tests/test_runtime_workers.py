@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import math
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from routines import (
     RuntimeConfig,
     SpawnError,
     Timeout,
+    _deadlock,
     channel,
     current,
     go,
@@ -169,8 +171,9 @@ async def fail(error):
 
 async def test_run_inside_a_running_loop_is_refused():
     with Runtime() as rt:
-        with pytest.raises(RuntimeError, match=r"Runtime\.run\(\) was called while an event loop runs"):
-            rt.run(give())
+        for main in (give(), give):
+            with pytest.raises(RuntimeError, match=r"Runtime\.run\(\) was called while an event loop runs"):
+                rt.run(main)
 
 
 @pytest.mark.parametrize("bad", [None, 7, give, lambda: None])
@@ -477,6 +480,128 @@ def test_a_worker_that_dies_says_of_what(monkeypatch):
     assert [type(each.exc_value) for each in reported] == [SystemExit]
 
 
+def test_a_main_whose_worker_dies_of_another_says_so(monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    async def main():
+        asyncio.get_running_loop().call_soon(sys.exit, "enough")
+        await sleep(600)
+
+    with Runtime() as rt:
+        with pytest.raises(RuntimeError, match=r"routines-0 has died of SystemExit\('enough'\)") as caught:
+            rt.run(main)
+        assert type(caught.value.__cause__) is SystemExit
+
+
+def test_a_main_that_fails_while_deadlocks_are_looked_for_fails():
+    with pytest.raises(KeyError, match="its own"):
+        run(fail(KeyError("its own")), config=RuntimeConfig(detect_deadlock=True))
+
+
+def test_a_main_that_aborts_itself_is_aborted():
+    async def main():
+        current().abort("itself")
+        await sleep(600)
+
+    with Runtime() as rt:
+        with pytest.raises(Aborted, match="itself"):
+            rt.run(main)
+        assert rt.run(give("goes on")) == "goes on"
+
+
+def test_a_main_that_raises_keyboard_interrupt_is_not_waited_for_again(monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with Runtime() as rt, pytest.raises(KeyboardInterrupt):
+        rt.run(fail(KeyboardInterrupt()))
+
+
+def test_a_worker_that_does_not_start_closes_main_unstarted():
+    loops = iter([asyncio.SelectorEventLoop])
+
+    def factory():
+        return next(loops, fail_to_make)()
+
+    def fail_to_make():
+        raise LookupError("no loop")
+
+    main = give()
+    with pytest.raises(LookupError, match="no loop"):
+        run(main, config=two(factory))
+    assert inspect.getcoroutinestate(main) == inspect.CORO_CLOSED
+
+
+def test_plain_tasks_end_with_their_worker_as_well():
+    async def plain():
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError as error:
+            return error.args
+
+    async def main():
+        task = asyncio.Task(plain(), loop=asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        return task
+
+    with Runtime() as rt:
+        task = rt.run(main)
+    assert task.result() == ("the runtime is shut down",)
+
+
+class Refusing(asyncio.SelectorEventLoop):
+    """A loop that other threads cannot reach for a while."""
+
+    refuses = False
+
+    def call_soon_threadsafe(self, *args, **options):
+        if self.refuses:
+            raise RuntimeError("not now")
+        return super().call_soon_threadsafe(*args, **options)
+
+
+def test_a_loop_that_refuses_to_be_ended_says_why():
+    rt = Runtime(RuntimeConfig(loop_factory=Refusing))
+    worker = rt._workers[0]
+    worker.loop.refuses = True
+    with pytest.raises(RuntimeError, match="not now"):
+        rt.shutdown()
+    worker.loop.refuses = False
+    worker.ask_to_stop()
+    worker.thread.join(30)
+    assert worker.loop.is_closed()
+
+
+def test_a_loop_that_refuses_to_be_looked_at_is_reported():
+    loops = iter([asyncio.SelectorEventLoop, Refusing])
+    reported = channel(math.inf)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported[0].try_send(context["exception"]))
+        refusing = runtime()._workers[1].loop
+        refusing.refuses = True
+        error = await reported[1].recv()
+        refusing.refuses = False
+        return error
+
+    error = run(main, config=two(lambda: next(loops)(), detect_deadlock=True))
+    assert type(error) is RuntimeError
+    assert str(error) == "not now"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal")
+def test_a_signal_handler_may_wake_somebody_while_there_is_a_main_thread(monkeypatch):
+    ended = threading.Thread(target=int)
+    ended.start()
+    ended.join()
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        assert _deadlock._handles_signals()
+        monkeypatch.setattr(threading, "main_thread", lambda: ended)
+        assert not _deadlock._handles_signals()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_a_runtime_that_nobody_holds_goes_on():
     tx, rx = channel()
     weakref_to = weakref.ref(Runtime())
@@ -528,18 +653,25 @@ with Runtime() as rt:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_child_has_no_workers():
     done = script("""
-import os
-from routines import Runtime, RuntimeClosed, run
+import asyncio, os
+from routines import Runtime, RuntimeClosed, run, runtime
 
 async def give(): return 7
 
+async def here(): return runtime()
+
 rt = Runtime()
+loop = asyncio.new_event_loop()
+plain = loop.run_until_complete(here())
 if os.fork() == 0:
+    assert loop.run_until_complete(here()) is plain
+    assert "running" in repr(plain), "it has lost no thread"
     try:
         rt.spawn(give())
     except RuntimeClosed:
         os._exit(run(give))
     os._exit(1)
+loop.close()
 _, status = os.wait()
 print(os.waitstatus_to_exitcode(status), rt.run(give))
 rt.shutdown()

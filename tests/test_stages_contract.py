@@ -141,6 +141,14 @@ async def test_a_batch_goes_on_when_its_time_is_over():
     assert await stages.collect(batches) == [[9]]
 
 
+async def test_a_batch_waits_for_more_while_there_is_time():
+    tx, rx = channel()
+    batches = stages.batch(rx, 3, within=60)
+    for value in range(3):
+        await tx.send(value)
+    assert await batches.recv() == [0, 1, 2]
+
+
 async def test_throttle_lets_no_more_than_the_rate_through_in_any_period():
     out = stages.throttle(filled(range(7)), 3, per=0.02)
     times = []
@@ -155,6 +163,22 @@ async def test_pipe_gives_what_the_iterable_does_and_closes_it():
     closed = []
     assert await stages.collect(stages.pipe(iterate("abc", closed))) == ["a", "b", "c"]
     assert closed == [True]
+
+
+async def test_pipe_takes_an_iterable_that_cannot_be_closed():
+    class Three:
+        def __init__(self):
+            self.left = [3, 2, 1]
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop()
+
+    assert await stages.collect(stages.pipe(Three())) == [1, 2, 3]
 
 
 async def test_into_sends_on_and_closes_neither_end():

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 from helpers import until
@@ -150,6 +151,27 @@ def test_once_for_all_threads(runtime):
     results = set(run_everywhere(runtime, lambda number: once.do(load, number)))
     assert len(calls) == 1
     assert results == set(calls)
+
+
+def test_once_is_done_once_where_another_thread_comes_while_its_function_is_called(runtime):
+    once, calls = Once(), []
+
+    async def load():
+        return "loaded"
+
+    def begin(name):
+        calls.append(name)
+        if len(calls) == 1:
+            second.append(runtime.spawn(once.do(begin, "second"), worker=1))
+            deadline = time.monotonic() + 10
+            while second[0].state != "chan receive" and time.monotonic() < deadline:
+                time.sleep(0.001)
+        return load()
+
+    second = []
+    assert runtime.spawn(once.do(begin, "first"), worker=0).join_blocking(10) == "loaded"
+    assert second[0].join_blocking(10) == "loaded"
+    assert calls == ["first"]
 
 
 def test_a_group_whose_members_run_elsewhere(runtime):

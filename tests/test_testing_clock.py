@@ -155,6 +155,18 @@ def test_a_clock_goes_on_from_loop_to_loop():
     assert "112" in repr(clock)
 
 
+def test_a_clock_can_be_moved_before_it_drives_a_loop(clock):
+    clock.advance(5)
+    assert clock.run(lambda: _nap(1)) == 6
+
+
+def test_a_loop_that_is_closed_twice_is_closed():
+    loop = VirtualClockLoop(start=3)
+    loop.close()
+    loop.close()
+    assert (loop.is_closed(), loop.time()) == (True, 3)
+
+
 async def _nap(seconds):
     await routines.sleep(seconds)
     return asyncio.get_running_loop().time()

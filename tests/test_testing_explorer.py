@@ -1,6 +1,7 @@
 """The explorer finds bugs that are known to be there, replays them, makes them simple, and leaves correct programs alone."""
 
 import asyncio
+import collections.abc
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import seeded_bugs
+from helpers import recorded_warnings
 
 import routines
 from routines.testing import explore
@@ -37,6 +39,16 @@ def failure(program, **options):
     with pytest.raises(BaseException) as caught:
         explore(program, **options)
     return caught.value, caught.value.__notes__[-1]
+
+
+def failure_that_leaves_something(program, **options):
+    """The same where routines are left that never end, and are warned of: what is raised, its text, and its notes."""
+    with recorded_warnings():
+        try:
+            explore(program, schedules=1, **options)
+        except BaseException as error:
+            raised = type(error), str(error), getattr(error, "__notes__", [])
+    return raised
 
 
 def replay_of(note):
@@ -289,14 +301,49 @@ def test_one_that_does_not_end_when_it_is_aborted_is_told_of():
         try:
             await routines.sleep(1e6)
         finally:
-            await routines.channel()[1].recv()
+            _tx, rx = routines.channel()
+            await rx.recv()
 
     async def main():
         routines.go(stubborn)
         await routines.sleep(1)
 
-    raised, _ = failure(main, schedules=1, shrinks=0)
-    assert isinstance(raised, (routines.Deadlock, RuntimeError, routines.ChannelClosed))
+    kind, _, notes = failure_that_leaves_something(main, shrinks=0)
+    assert kind is routines.Deadlock
+    assert "did not end when it was aborted" in notes[0]
+
+
+def test_one_that_goes_on_for_ever_when_it_is_aborted_is_stopped():
+    async def restless():
+        try:
+            await routines.sleep(1e6)
+        finally:
+            while True:
+                await routines.yield_now()
+
+    async def main():
+        routines.go(restless)
+        await routines.sleep(1)
+
+    kind, text, _ = failure_that_leaves_something(main, max_steps=500, shrinks=0)
+    assert kind is RuntimeError
+    assert "500 steps" in text
+
+
+def test_one_that_stops_the_loop_when_it_is_aborted_ends_the_exploration():
+    async def stops():
+        try:
+            await routines.sleep(1e6)
+        finally:
+            asyncio.get_running_loop().stop()
+
+    async def main():
+        routines.go(stops)
+        await routines.sleep(1)
+
+    kind, text, _ = failure_that_leaves_something(main)
+    assert kind is RuntimeError
+    assert text.startswith("Event loop stopped")
 
 
 def test_whoever_polls_does_not_keep_out_whom_it_waits_for():
@@ -328,6 +375,94 @@ def test_an_exception_that_nobody_retrieves_is_a_failure():
 
     raised, _ = failure(main, schedules=1, shrinks=0)
     assert type(raised) is ZeroDivisionError
+
+
+def test_an_exception_of_a_routine_that_outlives_its_schedule_is_a_failure():
+    kept = []
+
+    async def broken():
+        raise ZeroDivisionError
+
+    async def main():
+        kept.append(routines.go(broken))
+        await routines.sleep(1)
+
+    raised, _ = failure(main, schedules=1, shrinks=0)
+    assert type(raised) is ZeroDivisionError
+    assert raised.__notes__[0].startswith("nobody has retrieved this exception of ")
+
+    async def reported():
+        await main()
+        context = {"message": "told of", "exception": kept[-1]._exception}
+        asyncio.get_running_loop().call_exception_handler(context)
+
+    raised, _ = failure(reported, schedules=1, shrinks=0)
+    assert raised.__notes__[0] == "reported to the loop's exception handler: told of"
+    assert not any("nobody" in each for each in raised.__notes__), "it is told of once"
+    kept.clear()
+
+
+def test_a_report_without_an_exception_is_a_failure():
+    async def main():
+        asyncio.get_running_loop().call_exception_handler({"message": "odd"})
+
+    raised, _ = failure(main, schedules=1, shrinks=0)
+    assert type(raised) is RuntimeError
+    assert str(raised) == "reported to the loop's exception handler: odd"
+
+
+def test_the_natural_schedule_gives_way_as_a_program_that_nobody_explores():
+    order = []
+
+    async def main():
+        async def busy():
+            for _ in range(2000):
+                await channel.send(None)
+            order.append("busy")
+
+        async def other():
+            order.append("other")
+
+        channel = routines.Channel(2000)
+        for each in [routines.go(busy), routines.go(other)]:
+            await each
+
+    explore(main, 1)
+    assert order == ["other", "busy"]
+
+
+def test_steps_of_plain_tasks_and_of_what_shows_no_frame_are_told_of():
+    async def receive(rx):
+        await rx.recv()
+
+    class Opaque(collections.abc.Coroutine):
+        def __init__(self):
+            self.left = 2
+
+        def send(self, value):
+            self.left -= 1
+            if not self.left:
+                raise StopIteration
+
+        def throw(self, *error):
+            raise error[0]
+
+        def __await__(self):
+            return self
+
+    async def main():
+        tx, rx = routines.channel()
+        task = asyncio.Task(receive(rx), loop=asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        await tx.send(None)
+        await task
+        await routines.spawn(Opaque())
+        raise AssertionError
+
+    _, note = failure(main, schedules=1, shrinks=0)
+    steps = [line.split(maxsplit=1)[1].strip() for line in note.partition("at the end:\n")[2].splitlines()]
+    assert "a plain task" in steps
+    assert "coroutine#2  ?" in steps
 
 
 def test_what_reaches_the_exception_handler_of_the_loop_is_a_failure():
@@ -378,6 +513,12 @@ def test_ctrl_c_goes_through():
 
     with pytest.raises(KeyboardInterrupt):
         explore(main, 5)
+
+    def interrupt(_routine):
+        raise KeyboardInterrupt
+
+    kind, _, _ = failure_that_leaves_something(seeded_bugs.kept_update, cancellations=1, may_cancel=interrupt)
+    assert kind is KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

@@ -460,3 +460,13 @@ async def test_a_ticker_that_a_thread_resets_before_it_ends_arms_nothing(end):
     loop.call_soon(told.set_result, None)
     await told
     assert runtime().stats().timers == before
+
+
+async def test_a_batch_of_a_timer_is_what_it_has_sent():
+    late = after(0.001)
+    assert len(await late.recv_many(3)) == 1
+    ticker = Ticker(0.001)
+    async for ticks in ticker.batches(3):
+        assert len(ticks) == 1
+        break
+    ticker.stop()

@@ -12,6 +12,7 @@ import routines
 from routines import __main__ as command_line
 from routines._cli import figures, tour
 
+SHRINK = 10
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(routines.__file__).parents[1])}
 
 
@@ -31,7 +32,7 @@ async def test_shared_out_work_is_done_once_and_by_everybody():
 
 
 def test_figures_are_measured_for_both_sides():
-    measured = figures.measure(shrink=50)
+    measured = figures.measure(shrink=SHRINK)
     assert len(measured) == 3
     for figure in measured:
         assert figure.routines_ns > 0
@@ -39,11 +40,12 @@ def test_figures_are_measured_for_both_sides():
         assert figure.ratio == figure.asyncio_ns / figure.routines_ns
 
 
-@pytest.mark.parametrize("work", ["routines", "asyncio"])
-def test_no_contest_is_empty_when_shrunk(work):
-    # `measure(shrink=50)` above would measure nothing where fewer than one batch is left.
-    for contest in figures._CONTESTS:
-        assert getattr(contest, f"{work}_count") % figures.SPAWNED_AT_ONCE == 0
+def test_no_contest_is_empty_when_shrunk():
+    # What spawns would measure nothing where fewer than one batch is left.
+    contest = figures._CONTESTS[1]
+    assert contest.work.startswith("spawn")
+    for count in (contest.routines_count, contest.asyncio_count):
+        assert count // SHRINK % figures.SPAWNED_AT_ONCE == 0
 
 
 FIGURES = [figures.Figure("short", 200.0, 7_000.0), figures.Figure("much longer", 1.0, 1.0)]
@@ -95,3 +97,23 @@ def test_importing_the_package_imports_no_command():
         [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, timeout=30
     )
     assert (loaded.returncode, loaded.stdout) == (0, "[]\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no broken pipes there")
+def test_a_reader_of_the_tour_that_leaves_ends_it_quietly(monkeypatch):
+    monkeypatch.setattr(tour, "tour", lambda: None)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert command_line.main([]) == command_line.EXIT_BROKEN_PIPE
+        # What is left in the buffer finds another place.
+        output.flush()
+
+
+def test_processors_are_counted_where_a_process_cannot_be_bound_to_some(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert command_line._processors() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert command_line._processors() == 1

@@ -286,6 +286,24 @@ def handles_made_and_dropped():
     return attempt, check
 
 
+@scenario
+def a_receiver_that_leaves_values_behind():
+    ledger = Ledger()
+    tx, rx = ledger.channel(8)
+
+    def attempt():
+        for value in range(8):
+            tx.try_send(value)
+        rx.close()
+
+    def check():
+        rx.close()
+        stats = tx.stats()
+        assert (stats.closed, stats.receivers, stats.buffered) == (True, 0, 0), stats
+
+    return attempt, check
+
+
 def in_a_loop(make, right):
     """A scenario under a loop: it ends, in time, with the right result or an exception."""
     loop = asyncio.SelectorEventLoop()

@@ -362,7 +362,7 @@ def _explain(
             "run again, the same schedule did not fail: the program depends on more than its schedule, such as time, threads, "
             "chance, the order of a set, or what an earlier run has left behind"
         )
-    elif again.error is not None:
+    elif again.error is not None:  # pragma: no branch - as it is the same failure; said for mypy
         error = again.error
     options = f", cancellations={limits.cancellations}" if limits.cancellations else ""
     options += ", may_cancel=..." if limits.may_cancel is not None else ""

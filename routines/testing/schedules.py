@@ -68,8 +68,6 @@ class _Shrinking:
         candidate = stripped(candidate)
         if self.tries <= 0 or tuple(candidate) in self.tried:
             return False
-        if _simplicity(candidate) >= _simplicity(self.best):
-            return False
         self.tried.add(tuple(candidate))
         self.tries -= 1
         chosen = self.fails(candidate)

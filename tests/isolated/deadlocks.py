@@ -251,7 +251,19 @@ async def timer_of_another_worker():
     await rx.recv()
 
 
-DEAD = [on_a_channel, on_a_future, on_each_other, with_others_around, on_a_select]
+async def with_a_worker_that_died():
+    runtime()._workers[1].loop.call_soon_threadsafe(sys.exit)
+    await parked_for_ever()
+
+
+async def again_when_it_is_aborted():
+    try:
+        await parked_for_ever()
+    except asyncio.CancelledError:
+        await parked_for_ever()
+
+
+DEAD = [on_a_channel, on_a_future, on_each_other, with_others_around, on_a_select, again_when_it_is_aborted]
 ALIVE = [
     after_a_collection, timer, timer_of_the_loop, ticker, executor, thread, daemon, blocked_thread, reader, stream, server, child, names,
     signal_of_the_loop, signal_handler,
@@ -275,12 +287,20 @@ def main():
     for program in DEAD:
         assert detected(run, program, config=config()), program
     assert detected(run, over_workers, config=config(worker_threads=3))
+    assert detected(run, with_a_worker_that_died, config=config(worker_threads=2))
     # Without timers of its own it is found all the same.
     assert detected(run, on_a_channel, config=config(enable_time=False))
     with Runtime(config(worker_threads=2)) as rt:
         assert rt.run(timer()) is None
         assert detected(rt.run, on_a_channel())
         assert rt.run(timer()) is None  # and it goes on
+    # A look-up of a host on uvloop, which takes as long as two looks: none that is made here takes as long.
+    looks = []
+    asks = _deadlock._uvloop_asks_for_names
+    _deadlock._uvloop_asks_for_names = lambda: looks.append(asks()) or len(looks) <= 2
+    assert detected(run, on_a_channel, config=config())
+    _deadlock._uvloop_asks_for_names = asks
+    assert looks == [False] * (0 if FACTORY is None else 4)
     for program in ALIVE:
         assert not detected(run, program, config=config()), program
     for program in ALIVE_WITH_WORKERS:
