@@ -1,6 +1,8 @@
 """What tests wait with: states, never time."""
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import importlib.util
 import time
@@ -74,6 +76,72 @@ def collect():
 def live(kind):
     """How many objects of exactly this type the collector knows."""
     return sum(type(each) is kind for each in gc.get_objects())
+
+
+def clear(thing):
+    """Does to a compiled object what the collector does to garbage, in whatever order it comes to it."""
+    slot_of = ctypes.pythonapi.PyType_GetSlot
+    slot_of.restype, slot_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_int]
+    ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object)(slot_of(type(thing), 51))(thing)  # Py_tp_clear
+
+
+def behind(thing, *kinds):
+    """What compiled objects refer to: the first of the last kind that is reached from `thing` through the kinds before."""
+    found = [thing]
+    for kind in kinds:
+        found = [each for each in gc.get_referents(*found) if type(each).__name__ == kind]
+    return found[0]
+
+
+class LastWords:
+    """Garbage in a cycle: what collects it calls a function."""
+
+    def __init__(self, function):
+        self.function, self.cycle = function, self
+
+    def __del__(self):
+        self.function()
+
+
+@contextlib.contextmanager
+def collection_at(allocation, function):
+    """Has the collector run `function` at the so many-th object that is made, whoever makes it.
+
+    The collector runs at each object until then. From 3.12 on it runs between bytecodes, and so never inside of what is compiled.
+    """
+    kept = []
+
+    def collected():
+        if len(kept) == allocation:
+            function()
+        else:
+            LastWords(collected)
+            # So many are more than wait to be used again, and the next object that is made starts a collection.
+            kept.append([[] for _ in range(100)])
+
+    before = gc.get_threshold()
+    collect()
+    collected()
+    gc.set_threshold(1, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        function = bool
+        collect()
+
+
+class MeddlingLoop(asyncio.SelectorEventLoop):
+    """Calls `meddle` once it is asked to wake up: other threads may run then, and do the same."""
+
+    meddle = None
+
+    def call_soon_threadsafe(self, *arguments, **keywords):
+        meddle, self.meddle = self.meddle, None
+        handle = super().call_soon_threadsafe(*arguments, **keywords)
+        if meddle is not None:
+            meddle()
+        return handle
 
 
 class recorded_warnings:

@@ -6,7 +6,7 @@ import math
 import weakref
 
 import pytest
-from helpers import Value, collect, outcome, parked, settle
+from helpers import Value, collect, collection_at, outcome, parked, settle
 
 from routines import (
     ChannelClosed,
@@ -193,6 +193,20 @@ async def test_lossless_a_subscriber_that_never_reads_blocks_until_it_is_gone(ho
     await sending
     tx.close()
     assert await listening == [0, 1, 2, 3]
+
+
+async def test_lossless_all_that_a_subscriber_waits_for_comes_once_a_slow_one_is_gone(start):
+    tx, slow = broadcast(1, lossless=True)
+    fast = tx.subscribe()
+    await tx.send(1)
+    assert fast.try_recv() == 1
+    waiting = [start(receive(fast)) for _ in range(3)]
+    sending = [start(send(tx, value)) for value in (2, 3, 4)]
+    await parked(fast, receivers=3, senders=3)
+    slow.close()
+    assert [await each for each in waiting] == [2, 3, 4]
+    await asyncio.wait(sending)
+    assert tx.stats().waiting_senders == tx.stats().buffered == 0
 
 
 async def test_lossless_a_cancelled_sender_has_not_sent(start):
@@ -444,6 +458,36 @@ async def test_stats_and_repr_tell_the_state(start):
     assert tx.stats().closed and "closed" in repr(second) and "closed" in repr(tx.channel)
 
 
+async def test_the_channel_of_the_ends_tells_the_state(start):
+    tx, rx = broadcast(2, lossless=True)
+    await send(tx, 1, 2)
+    assert len(tx.channel) == 2
+    sending = start(send(tx, 3))
+    await parked(tx, senders=1)
+    assert repr(tx.channel).endswith(" 2 buffered, senders=1, receivers=1, 1 waiting to send>")
+    assert await rx.recv_many(3) == [1, 2, 3]
+    await sending
+    assert len(rx.channel) == 0
+    twin = rx.clone()
+    rx.close()
+    tx.try_send(4)
+    assert (len(rx), rx.stats().receivers, len(twin)) == (0, 1, 1)
+
+
+def test_a_batch_that_was_handed_over_is_fetched_though_its_subscription_was_closed():
+    tx, rx = broadcast(2)
+    other = tx.subscribe()
+    operation = rx.recv_many(5)
+    operation.send(None)
+    tx.try_send(1)
+    rx.close()
+    tx.try_send(2)
+    with pytest.raises(StopIteration) as fetched:
+        operation.send(None)
+    assert fetched.value.value == [1]
+    assert other.try_recv() == 1
+
+
 async def test_nonsense_is_refused():
     for capacity, error in (
         (0, ValueError),
@@ -536,3 +580,58 @@ async def test_a_routine_that_nothing_can_wake_is_reported_and_collected(start):
         collect()
         await settle()
     assert ended == [True]
+
+
+# --- what a collection does in between
+
+
+@pytest.mark.parametrize("all_ends", [True, False])
+@pytest.mark.parametrize("allocation", range(1, 9))
+def test_a_subscription_to_a_channel_that_ends_while_it_is_made_is_closed(allocation, all_ends):
+    tx, rx = broadcast(2)
+    made = []
+
+    def close():
+        tx.close(LookupError("why"))
+        if all_ends:
+            rx.close()
+
+    with collection_at(allocation, close):
+        try:
+            made.append(rx.clone())
+        except ChannelClosed:
+            pass
+    tx.close()
+    for late in made:
+        assert late.closed
+        with pytest.raises(ChannelClosed):
+            late.try_recv()
+        late.close()
+    rx.close()
+    assert tx.stats().receivers == 0
+
+
+@pytest.mark.parametrize("allocation", range(1, 9))
+def test_a_subscription_that_is_made_while_the_last_one_closes_the_channel_is_closed(allocation):
+    tx, rx = broadcast(1, lossless=True)
+    tx.try_send(1)
+    sending = tx.send(2)
+    sending.send(None)
+    late = []
+
+    def subscribe():
+        try:
+            late.append(tx.subscribe())
+        except ChannelClosed:
+            pass
+
+    with collection_at(allocation, subscribe):
+        rx.close()
+    with pytest.raises(ChannelClosed if tx.closed else StopIteration):
+        sending.send(None)
+    assert tx.stats().receivers == len(late)
+    for each in late:
+        assert each.closed == tx.closed
+        each.close()
+    assert tx.closed
+    assert tx.stats().receivers == 0

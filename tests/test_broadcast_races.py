@@ -6,9 +6,21 @@ import sys
 import threading
 
 import pytest
-from helpers import outcome, parked, settle
+from helpers import MeddlingLoop, outcome, parked, settle
 
-from routines import ChannelClosed, Lagged, broadcast, channel, oneshot, select, stages, watch, yield_now
+from routines import (
+    ChannelClosed,
+    Lagged,
+    Routine,
+    SendError,
+    broadcast,
+    channel,
+    oneshot,
+    select,
+    stages,
+    watch,
+    yield_now,
+)
 
 
 @pytest.fixture
@@ -313,3 +325,50 @@ async def test_an_asyncio_timeout_around_each_way_of_waiting_leaves_nothing_behi
     for end in (rx, state, reply):
         assert end.stats().waiting_receivers == 0
     assert not (tx.closed or state_tx.closed or reply_tx.closed)
+
+
+# --- what another thread may do while one that waits is woken
+
+
+@pytest.fixture
+def meddling():
+    made = MeddlingLoop()
+    yield made
+    made.close()
+
+
+def waits(loop, end):
+    """A routine that waits to receive, on a loop that does not run meanwhile."""
+    waiting = Routine(outcome(end.recv()), loop=loop)
+    loop.run_until_complete(asyncio.sleep(0))
+    return waiting
+
+
+@pytest.mark.parametrize("make", [lambda: broadcast(2), lambda: watch(0)], ids=["broadcast", "watch"])
+def test_a_receiver_that_is_closed_while_another_is_served_is_passed_over(make, meddling):
+    tx, first = make()
+    second, third = tx.subscribe(), tx.subscribe()
+    waiting = [waits(meddling, end) for end in (first, second, third)]
+    meddling.meddle = second.close
+    tx.try_send("value")
+    got = meddling.run_until_complete(asyncio.gather(*waiting))
+    assert (got[0], got[2]) == ("value", "value")
+    assert isinstance(got[1], ChannelClosed)
+
+
+def test_a_second_value_for_a_oneshot_that_is_sent_while_the_first_is_handed_over_is_refused(meddling):
+    tx, rx = oneshot()
+    twin, waiting, refused = tx.clone(), waits(meddling, rx), []
+
+    def send_again():
+        with pytest.raises((SendError, ChannelClosed)):
+            twin.try_send("second")
+        refused.append(True)
+
+    meddling.meddle = send_again
+    tx.try_send("first")
+    assert refused
+    assert meddling.run_until_complete(waiting) == "first"
+    assert twin.closed
+    with pytest.raises(ChannelClosed):
+        rx.try_recv()

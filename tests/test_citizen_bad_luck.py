@@ -120,6 +120,27 @@ def test_a_loop_that_is_entered_again_from_inside_a_routine():
     loop.close()
 
 
+def test_a_loop_that_is_entered_again_while_a_select_is_linked_for_longer_than_its_timeout():
+    """What came meanwhile is taken: the select looks again, and does not take the time for what happened first."""
+    loop = new_loop("stock")
+    tx, rx = channel(1)
+
+    async def wait():
+        await sleep(0.005)
+        tx.try_send("value")
+
+    class Nesting(asyncio.Future):
+        def add_done_callback(self, *arguments, **keywords):
+            super().add_done_callback(*arguments, **keywords)
+            nested(loop, wait())
+
+    async def main():
+        return (await select(rx, routines.case(Nesting()), timeout=0.001)).value
+
+    assert loop.run_until_complete(main()) == "value"
+    loop.close()
+
+
 def test_a_routine_that_stops_its_loop_goes_on_when_that_runs_again(loop):
     order = []
 

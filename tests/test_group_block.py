@@ -4,10 +4,11 @@ import asyncio
 import gc
 import random
 import re
+import threading
 import weakref
 
 import pytest
-from helpers import block_of, collect, outcome, recorded_warnings, settle, until
+from helpers import block_of, collect, new_loop, outcome, recorded_warnings, settle, until
 
 import routines
 from routines import Aborted, SpawnError, WaitGroup, channel, dump, go, group, spawn, yield_now
@@ -425,6 +426,106 @@ async def test_abort_from_outside_while_the_block_is_left():
     groups[0].abort()
     assert await running == "over"
     groups[0].abort()
+
+
+def in_a_thread(function):
+    """What it returns or raises; the loop here stands still meanwhile."""
+    ended = []
+
+    def run():
+        try:
+            ended.append((True, function()))
+        except Exception as error:
+            ended.append((False, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    [(returned, end)] = ended
+    if returned:
+        return end
+    raise end
+
+
+async def test_abort_from_a_thread_that_comes_when_the_block_is_over_leaves_the_task_alone(start):
+    async def run():
+        async with group() as g:
+            in_a_thread(g.abort)
+        await settle()
+        return asyncio.current_task().cancelling()
+
+    assert await start(run()) == 0
+
+
+async def test_a_member_that_cannot_be_aborted_is_reported_and_the_others_are_aborted(reports):
+    class Stubborn(asyncio.Future):
+        def cancel(self, *_, **__):
+            raise LookupError("not me")
+
+    stubborn = Stubborn()
+
+    async def wait():
+        return await stubborn
+
+    async with group() as g:
+        others = [g.go(block) for _ in range(3)]
+        member = g.go(wait)
+        others += [g.go(block) for _ in range(3)]
+        await settle()
+        g.abort()
+        stubborn.set_result("result")
+        await block()
+    assert all(each.cancelled() for each in others)
+    assert await member == "result"
+    [report] = reports
+    assert report["message"] == "a routine of a group could not be aborted"
+    assert isinstance(report["exception"], LookupError)
+    assert report["task"] is member
+    reports.clear()
+
+
+@pytest.mark.loops("stock")
+async def test_members_on_a_loop_that_was_closed_keep_nobody_from_being_aborted():
+    _tx, rx = channel()
+
+    def start_and_close(g):
+        async def start():
+            return g.go(rx.recv())
+
+        loop = new_loop("stock")
+        lost = loop.run_until_complete(start())
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        return lost
+
+    async with group() as g:
+        others = [g.go(block) for _ in range(3)]
+        lost = in_a_thread(lambda: start_and_close(g))
+        others += [g.go(block) for _ in range(3)]
+        await settle()
+        g.abort()
+        with pytest.warns(ResourceWarning):
+            lost.get_coro().close()  # nobody steps it any more
+        await block()
+    assert all(each.cancelled() for each in others)
+
+
+@pytest.mark.loops("stock")
+async def test_a_loop_that_cannot_be_told_of_an_abort_says_so():
+    loop = asyncio.get_running_loop()
+
+    def refuse(*_, **__):
+        raise RuntimeError("not now")
+
+    async with group() as g:
+        member = g.go(block)
+        loop.call_soon_threadsafe = refuse
+        try:
+            with pytest.raises(RuntimeError, match="not now"):
+                in_a_thread(g.abort)
+        finally:
+            del loop.call_soon_threadsafe
+        member.abort()
 
 
 async def test_what_fails_while_it_is_aborted_is_raised():

@@ -9,6 +9,8 @@ import random
 import re
 from pathlib import Path
 
+import pytest
+from helpers import collection_at
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -188,3 +190,42 @@ def test_the_first_timer_is_the_earliest_one_that_is_kept_when_those_cancelled_a
     for _ in range(105):
         heap.cancel(2)
     heap.check()
+
+
+@pytest.mark.parametrize("allocation", range(1, 9))
+@pytest.mark.parametrize("many", [1, 20])
+def test_timers_that_a_collection_starts_while_the_heap_grows(allocation, many):
+    heap = Heap()
+    for deadline in range(8):
+        heap.add(deadline)
+
+    def start():
+        for deadline in range(many):
+            heap.add(10 + deadline)  # which of them came first is not to be asked
+
+    with collection_at(allocation, start):
+        heap.add(9)
+    heap.check()
+    while heap.take_due(30):
+        pass
+    assert not heap.model
+
+
+@pytest.mark.parametrize("allocation", range(1, 9))
+def test_timers_that_a_collection_starts_while_the_heap_shrinks(allocation):
+    heap = Heap()
+    for deadline in range(512):
+        heap.add(deadline)
+
+    def start():
+        for deadline in range(400):
+            heap.add(deadline)
+
+    while len(heap.model) > 64:
+        heap.cancel(0)
+    with collection_at(allocation, start):
+        heap.cancel(0)
+    heap.check()
+    while heap.take_due(512):
+        pass
+    assert not heap.model

@@ -5,11 +5,13 @@ import gc
 import math
 
 import pytest
-from helpers import collect, outcome, settle
+from helpers import behind, clear, collect, outcome, settle
 
 from routines import (
     Channel,
     ChannelClosed,
+    Cond,
+    Mutex,
     Receiver,
     RecvError,
     Selector,
@@ -17,11 +19,14 @@ from routines import (
     broadcast,
     channel,
     go,
+    oneshot,
     select,
     sleep,
     timeout,
+    watch,
     yield_now,
 )
+from routines._broadcast import Broadcast, Oneshot, Watched
 from routines._core import Park
 
 
@@ -412,3 +417,78 @@ def test_what_waits_is_collected_together_with_what_it_waits_for(make):
         gc.collect()
     after = len([each for each in gc.get_objects() if isinstance(each, Park | Channel | Receiver | Selector)])
     assert after <= before
+
+
+# --- garbage is cleared in any order, and what dies later still uses what was cleared before
+
+relays = pytest.mark.parametrize(
+    "make",
+    [lambda: broadcast(2), lambda: broadcast(2, lossless=True), lambda: watch(0), oneshot],
+    ids=["broadcast", "lossless", "watch", "oneshot"],
+)
+
+
+def lost(attempt):
+    """Whether it is refused, as where nobody is at the other end."""
+    try:
+        attempt()
+    except (ChannelClosed, SendError, RecvError):
+        return True
+    return False
+
+
+@relays
+def test_ends_outlive_what_stood_between_them(make):
+    tx, rx = make()
+    other = rx.clone()
+    batch = other.recv_many(2)
+    batch.send(None)
+    tx.try_send("handed over")
+    relay = tx.channel
+    clear(relay)
+    assert "0 buffered, senders=0, receivers=0" in repr(relay)
+    assert len(relay) == 0
+    assert relay.closed
+    with pytest.raises(StopIteration) as fetched:
+        batch.send(None)
+    assert fetched.value.value == ["handed over"]
+    for attempt in (lambda: tx.try_send("to nobody"), rx.try_recv, other.try_recv, rx.clone):
+        lost(attempt)
+    assert relay.stats().sent == 0
+    for end in (tx, other, rx):
+        end.close()
+
+
+@pytest.mark.parametrize("make", [lambda: broadcast(2), lambda: watch(0)], ids=["broadcast", "watch"])
+def test_ends_outlive_what_joined_them_to_the_channel(make):
+    tx, rx = make()
+    other = tx.subscribe()
+    clear(behind(other, "ChannelState", "Member"))
+    assert other.stats().buffered == 0
+    tx.try_send("value")
+    assert rx.try_recv() == "value"
+    assert lost(other.try_recv)
+    for end in (other, tx, rx):
+        end.close()
+
+
+@pytest.mark.parametrize("kind", [Broadcast, Watched, Oneshot])
+def test_what_was_never_filled_is_as_what_was_cleared(kind):
+    relay = kind.__new__(kind)
+    assert relay.closed
+    assert relay.stats() == kind.__new__(kind).stats()
+    assert "closed" not in repr(relay)
+
+
+def test_operations_that_were_cleared_are_given_up_without_harm():
+    mutex = Mutex()
+    assert mutex.try_lock()
+    operation = mutex.lock()
+    operation.send(None)
+    clear(operation)
+    operation.close()
+    cond = Cond(mutex)
+    operation = cond.wait()
+    operation.send(None)
+    clear(operation)
+    operation.close()

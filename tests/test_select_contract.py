@@ -460,3 +460,19 @@ async def test_timeout_ends_a_block_and_leaves_other_cancellations_alone():
     routine.abort("outside")
     with pytest.raises(Aborted):
         await routine.join()
+
+
+async def test_the_builder_takes_routines_futures_and_none_as_well():
+    async def give():
+        return "result"
+
+    future = asyncio.get_running_loop().create_future()
+    future.set_result("future")
+    _tx, rx = channel()
+    assert await select().recv(rx).recv(go(give), str.upper).run() == "RESULT"
+    assert await select().recv(case(future)).send(None, "to nobody").recv(None).run() == "future"
+    assert await select().send(None, "to nobody").default(lambda: "nothing").run() == "nothing"
+
+
+def test_a_select_under_construction_tells_of_no_case():
+    assert repr(select()) == "<select operation, done>"

@@ -7,18 +7,23 @@ import threading
 import time
 
 import pytest
-from helpers import parked, settle, until
+from helpers import live, new_loop, parked, settle, until
 
 from routines import (
+    Channel,
     ChannelClosed,
+    RecvError,
+    Selector,
     SendError,
     Timeout,
+    case,
     channel,
     go,
     select,
     sleep,
     yield_now,
 )
+from routines._select import CaseNode
 
 
 @pytest.mark.loops("stock")
@@ -464,3 +469,167 @@ async def test_a_select_after_a_biased_one_is_fair():
         await tx1.send(None)
         picked.add((await select(rx1, rx2)).index)
     assert picked == {0, 1}
+
+
+# --- cases of asyncio's: whatever asks them runs other people's code
+
+
+async def test_futures_and_events_that_lose_are_left_alone(start):
+    tx, rx = channel()
+    future, event = asyncio.get_running_loop().create_future(), asyncio.Event()
+    waiting = start(select(case(future), rx, case(event)))
+    await parked(rx, receivers=1)
+    await until(lambda: event._waiters)
+    assert future._callbacks
+    await tx.send("value")
+    assert (await waiting).value == "value"
+    await until(lambda: not event._waiters)
+    assert not future._callbacks
+
+
+async def test_a_future_that_takes_the_place_of_a_ready_case_while_it_is_asked():
+    tx, rx = channel(1)
+
+    class Filling(asyncio.Future):
+        def done(self):
+            if not len(rx):
+                tx.try_send("the future's")
+            return False
+
+    chosen = await select(tx.case("the select's"), case(Filling()), default="nothing was ready")
+    assert chosen.value == "nothing was ready"
+    assert rx.try_recv() == "the future's"
+    with pytest.raises(RecvError):
+        rx.try_recv()
+
+
+async def test_a_case_that_becomes_ready_while_the_others_are_linked_is_taken():
+    tx, rx = channel(1)
+
+    class Sending(asyncio.Future):
+        def add_done_callback(self, *arguments, **keywords):
+            super().add_done_callback(*arguments, **keywords)
+            tx.try_send("value")
+
+    future = Sending()
+    assert (await select(rx, case(future), timeout=60)).value == "value"
+    assert not future._callbacks
+    assert rx.stats().waiting_receivers == 0
+
+
+async def test_a_future_that_cannot_be_waited_for_leaves_nothing_behind(start):
+    class Refusing(asyncio.Future):
+        def add_done_callback(self, *_, **__):
+            raise LookupError("not me")
+
+    _tx, rx = channel()
+    routine, future, event = go(sleep, 60), asyncio.get_running_loop().create_future(), asyncio.Event()
+    before = live(CaseNode)
+    with pytest.raises(LookupError, match="not me"):
+        await select(rx, case(event), case(future), routine, case(Refusing()), rx, timeout=60)
+    await settle()
+    assert not future._callbacks
+    assert not event._waiters
+    assert rx.stats().waiting_receivers == 0
+    assert live(CaseNode) <= before + 6, "kept for the next select"
+    assert (await select(case(future), routine, default="nothing")).value == "nothing"
+    routine.abort()
+    await asyncio.wait([routine])
+
+
+async def test_a_selector_that_begins_to_wait_during_the_last_look_meets_the_select_once():
+    one, other = Channel(), Channel()
+    selector = Selector(one.case("one"), other.case("other"))
+    turns = [selector.next()]
+
+    class Late(asyncio.Future):
+        linked = False
+
+        def add_done_callback(self, *arguments, **keywords):
+            super().add_done_callback(*arguments, **keywords)
+            self.linked = True
+
+        def done(self):
+            if self.linked and turns:
+                begun.append(turns.pop())
+                begun[0].send(None)
+            return super().done()
+
+    begun = []
+    chosen = await select(one, other, case(Late()))
+    assert (chosen.index, chosen.value) == (0, "one")
+    assert (await begun[0]).index == 0
+    with pytest.raises(RecvError):
+        other.try_recv()
+    assert one.stats().waiting_receivers == other.stats().waiting_receivers == 0
+
+
+async def test_a_handle_that_is_closed_while_its_select_is_given_up():
+    class Closing(asyncio.Future):
+        def remove_done_callback(self, function):
+            clone.close()
+            return super().remove_done_callback(function)
+
+    tx, rx = channel()
+    clone = rx.clone()
+    operation = select(clone, case(Closing()), clone)
+    operation.send(None)
+    operation.close()
+    assert clone.closed
+    assert rx.stats().waiting_receivers == 0
+    with pytest.raises(SendError):
+        tx.try_send("to nobody")
+
+
+@pytest.mark.parametrize("end", ["closed", "timeout"])
+async def test_a_select_that_chose_no_value_gives_none_back(end):
+    tx, rx = channel(1)
+    operation = select(rx, timeout=0.0005) if end == "timeout" else select(rx)
+    operation.send(None)
+    if end == "closed":
+        tx.close()
+    await until(lambda: rx.stats().waiting_receivers == 0)
+    operation.close()
+    with pytest.raises(ChannelClosed if end == "closed" else RecvError):
+        rx.try_recv()
+
+
+async def test_a_select_over_a_crowd_does_not_keep_a_node_for_each():
+    ends = [channel() for _ in range(1_000)]
+    before = live(CaseNode)
+    with pytest.raises(Timeout):
+        await select(*(rx for _tx, rx in ends), timeout=0.001)
+    assert live(CaseNode) <= before + 1
+
+
+def event_select_of_a_loop_at_rest():
+    """A select that waits for an event, on a loop that does not run any more."""
+    loop = new_loop("stock")
+    loop.set_exception_handler(lambda *_: None)  # the task that waits for the event is lost
+    tx, rx = channel()
+
+    async def main():
+        operation = select(case(asyncio.Event()), rx)
+        operation.send(None)
+        return operation
+
+    return loop, loop.run_until_complete(main()), tx, rx
+
+
+def test_a_select_that_waits_for_an_event_is_given_up_after_its_loop_was_closed():
+    loop, operation, _tx, rx = event_select_of_a_loop_at_rest()
+    loop.close()
+    operation.close()
+    assert rx.stats().waiting_receivers == 0
+
+
+def test_a_loop_that_refuses_to_end_the_wait_for_an_event_says_so():
+    loop, operation, _tx, _rx = event_select_of_a_loop_at_rest()
+
+    def refuse(*_, **__):
+        raise RuntimeError("not now")
+
+    loop.call_soon_threadsafe = refuse
+    with pytest.raises(RuntimeError, match="not now"):
+        operation.close()
+    loop.close()

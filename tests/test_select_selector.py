@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from helpers import live, outcome, parked, settle
+from helpers import LastWords, collect, live, outcome, parked, settle, until
 
 from routines import (
     Channel,
@@ -24,6 +24,7 @@ from routines import (
     sleep,
     timeout,
 )
+from routines._select import SelectorWatch
 
 
 def test_the_choice_of_a_selector_is_uniform():
@@ -327,3 +328,73 @@ async def test_an_event_that_drops_its_own_case_when_it_is_asked_does_no_harm():
     assert keys == []
     tx.try_send("value")
     assert (await selector.next()).value == "value"
+
+
+async def test_a_case_that_is_removed_is_registered_nowhere_any_more():
+    future, event, routine = asyncio.get_running_loop().create_future(), asyncio.Event(), go(sleep, 60)
+    collect()
+    selector, before = Selector(), live(SelectorWatch)
+    keys = [selector.add(each) for each in (case(future), case(event), routine)]
+    await until(lambda: event._waiters)
+    assert future._callbacks
+    assert live(SelectorWatch) == before + 3
+    for key in keys:
+        selector.remove(key)
+    await until(lambda: not event._waiters)
+    assert not future._callbacks
+    collect()
+    assert live(SelectorWatch) == before, "the routine, which runs on, has kept its case"
+    selector.add(Channel())
+    future.set_result(None)
+    event.set()
+    routine.abort()
+    await outcome(routine)
+    with pytest.raises(Timeout):
+        async with timeout(0.001):
+            await selector.next()
+
+
+async def test_an_event_that_was_cleared_before_its_turn_is_waited_for_again(start):
+    event = asyncio.Event()
+    event.set()
+    selector = Selector(case(event))
+    event.clear()
+    turn = start(selector.next())
+    await settle()
+    assert not turn.done()
+    event.set()
+    assert (await turn).value is True
+
+
+async def test_a_case_that_cannot_be_watched_is_not_added():
+    class Refusing(asyncio.Future):
+        def add_done_callback(self, *_, **__):
+            raise LookupError("not me")
+
+    selector = Selector(None)
+    with pytest.raises(LookupError, match="not me"):
+        selector.add(case(Refusing()))
+    assert len(selector) == 1
+    assert selector.add(None) == 2, "a key is never given twice"
+
+
+def test_a_selector_that_is_revived_while_it_is_collected_watches_nothing_any_more():
+    tx, rx = channel(1)
+    revived = []
+    garbage = LastWords(lambda: None)
+    garbage.selector = Selector(rx)
+    garbage.function = lambda kept=garbage: revived.append(kept.selector)
+    del garbage
+    collect()
+    [selector] = revived
+    tx.try_send("value")
+    selector.remove(0)
+    assert len(selector) == 0
+    assert rx.try_recv() == "value"
+
+
+def test_an_operation_of_a_selector_says_whose_it_is():
+    selector = Selector(None)
+    operation = selector.next()
+    assert repr(operation) == f"<select operation on {selector!r}, not awaited>"
+    operation.close()

@@ -393,6 +393,11 @@ async def test_random_cancellations_lose_no_lock(make, start, seed):
 # --- RWMutex
 
 
+async def test_a_block_that_reads_says_of_what():
+    lock = RWMutex()
+    assert repr(lock.reading()) == f"<reading block of {lock!r}>"
+
+
 async def test_readers_hold_it_together(start):
     lock, inside, most = RWMutex(), 0, 0
 
@@ -636,8 +641,9 @@ def test_one_made_by_new_alone_does_no_harm(kind):
 
 
 async def test_operations_and_blocks_cannot_be_made_by_hand():
-    from routines._sync import AcquirePark, ReadLock
+    from routines._sync import AcquirePark, Permits, ReadLock
 
+    assert repr(Permits.__new__(Permits)).endswith(" not made>")
     with pytest.raises(TypeError, match="reading"):
         ReadLock()
     operation = AcquirePark.__new__(AcquirePark)
@@ -648,6 +654,8 @@ async def test_operations_and_blocks_cannot_be_made_by_hand():
     with pytest.raises(RuntimeError, match="by hand"):
         async with ReadLock.__new__(ReadLock):
             pass
+    with pytest.raises(RuntimeError, match="by hand"):
+        ReadLock.__new__(ReadLock).__aexit__(None, None, None)
 
 
 @pytest.mark.parametrize("kind", [Mutex, RWMutex, Semaphore])

@@ -10,6 +10,8 @@ from helpers import block_of, collect, outcome, recorded_warnings, settle, until
 
 import routines
 from routines import Aborted, Cond, Mutex, Once, SpawnError, WaitGroup, dump, go, spawn, yield_now
+from routines._groups import Countdown, ZeroPark
+from routines._sync import SignalPark
 
 
 def waiting(thing):
@@ -663,6 +665,15 @@ def test_one_made_by_new_alone_does_no_harm():
     with pytest.raises(RuntimeError, match="over a Mutex"):
         cond.wait()
     assert "0 to go" in repr(WaitGroup.__new__(WaitGroup))
+    assert repr(Countdown.__new__(Countdown)).endswith(" not made>")
+
+
+@pytest.mark.parametrize("kind", [ZeroPark, SignalPark])
+async def test_operations_cannot_be_made_by_hand(kind):
+    operation = kind.__new__(kind)
+    with pytest.raises(RuntimeError, match="by hand"):
+        await operation
+    assert repr(operation).endswith(", done>")
 
 
 async def test_random_cancellations_lose_no_signal(start, seed):

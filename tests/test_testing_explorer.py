@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,27 @@ def test_each_ready_case_of_a_select_is_chosen():
 
     explore(main, 500, 0)
     assert len(chosen) == 12
+
+
+def test_another_thread_selects_at_random_meanwhile():
+    picked = []
+
+    async def select_often():
+        channels = [routines.Channel(1) for _ in range(4)]
+        for _ in range(200):
+            for channel in channels:
+                if not len(channel):
+                    channel.try_send(1)
+            picked.append((await routines.select(*channels)).index)
+
+    async def main():
+        thread = threading.Thread(target=routines.run, args=(select_often,))
+        thread.start()
+        thread.join()
+
+    explore(main, 2, 0)
+    assert len(picked) == 400
+    assert all(50 < picked.count(index) < 150 for index in range(4))
 
 
 def test_plain_tasks_take_part():

@@ -28,6 +28,7 @@ from routines import (
     timeout,
     yield_now,
 )
+from routines._timer import Alarm
 from routines.testing import VirtualClock
 
 BAD = [-1, -0.001, float("nan"), timedelta(seconds=-1)]
@@ -199,6 +200,45 @@ async def test_a_timeout_can_be_moved_both_ways():
         scope.reschedule(1)
     with pytest.raises(RuntimeError, match="inside the block"):
         timeout(1).reschedule(1)
+
+
+async def test_a_timeout_that_has_expired_cannot_be_moved():
+    with pytest.raises(Timeout):
+        async with timeout(0.001) as limit:
+            try:
+                await sleep(10)
+            finally:
+                with pytest.raises(RuntimeError, match="expired already"):
+                    limit.reschedule(10)
+    assert "0.001" in repr(limit)
+
+
+async def test_timeouts_that_are_entered_by_hand_are_told_apart():
+    scopes = [timeout(1), timeout(2), timeout(3)]
+    entering = [scope.__aenter__() for scope in scopes]
+    with pytest.raises(RuntimeError, match="by hand"):
+        entering[0].__next__()  # not next(), which asks the type
+    assert [await each for each in entering] == scopes
+    for scope in scopes:
+        await scope.__aexit__(None, None, None)
+
+
+async def test_a_timeout_that_is_made_in_two_steps_is_like_any_other():
+    limit = timeout.__new__(timeout)
+    limit.__init__(0.001)
+    with pytest.raises(Timeout):
+        async with limit:
+            await sleep(10)
+
+
+async def test_an_alarm_is_set_once():
+    rung = []
+    alarm = Alarm(time.monotonic() + 0.001, lambda: rung.append("first"))
+    with pytest.raises(RuntimeError, match="set once"):
+        alarm.__init__(0.0, lambda: rung.append("second"))
+    await until(lambda: rung)
+    await settle()
+    assert rung == ["first"]
 
 
 async def test_a_timeout_is_entered_once():
