@@ -28,6 +28,7 @@ from routines import (
     timeout,
     yield_now,
 )
+from routines._core import scheduler_for
 from routines.testing import VirtualClock
 
 BAD = [-1, -0.001, float("nan"), timedelta(seconds=-1)]
@@ -460,3 +461,14 @@ async def test_a_ticker_that_a_thread_resets_before_it_ends_arms_nothing(end):
     loop.call_soon(told.set_result, None)
     await told
     assert runtime().stats().timers == before
+
+
+async def test_a_timeout_is_not_rescheduled_where_timers_were_switched_off_meanwhile():
+    scheduler = scheduler_for(asyncio.get_running_loop())
+    async with timeout(60) as limit:
+        scheduler.refuses_time = True
+        try:
+            with pytest.raises(RuntimeError, match="enable_time=False"):
+                limit.reschedule(1)
+        finally:
+            scheduler.refuses_time = False
