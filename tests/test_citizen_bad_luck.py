@@ -10,7 +10,7 @@ import pytest
 from helpers import collect, new_loop, outcome, settle
 
 import routines
-from routines import channel, current, go, run, select, sleep, spawn, timeout, yield_now
+from routines import SpawnError, _core, channel, current, go, run, select, sleep, spawn, timeout, yield_now
 
 
 async def test_a_library_that_swaps_the_current_task(start):
@@ -241,6 +241,23 @@ def test_a_child_that_was_forked_inside_a_routine_has_loops_of_its_own(tmp_path)
     assert done.stdout == "7 the parent goes on\n", done.stderr
 
 
+@pytest.mark.bodies("routine")
+async def test_a_forked_step_is_in_no_loop_any_more():
+    """What a child calls first, called here: whatever a child that ends by os._exit() has run is not counted."""
+    loop = asyncio.get_running_loop()
+    _core._forget_the_parent()
+    asyncio._set_running_loop(None)  # as os.getpid() has another answer then
+    try:
+        with pytest.raises(SpawnError, match="no event loop is running on this thread"):
+            spawn(child())
+    finally:
+        asyncio._set_running_loop(loop)
+
+
+async def child():
+    pass
+
+
 def test_a_loop_that_is_closed_while_routines_wait_for_everything_tells_of_each():
     ended = []
 
@@ -271,3 +288,45 @@ def test_a_loop_that_is_closed_while_routines_wait_for_everything_tells_of_each(
         del loop
         collect()
     assert sorted(ended) == ["asyncio.sleep", "future", "receive", "select", "sleep"]
+
+
+def test_an_interrupt_in_a_nested_turn_leaves_no_drain_asked_for():
+    loop = new_loop("stock")
+    ended = []
+
+    async def receive(rx):
+        ended.append(await rx.recv())
+
+    async def interrupt(rx):
+        await rx.recv()
+        raise KeyboardInterrupt
+
+    async def outer(future, to_first, to_second):
+        await future
+        # The loop looks at the timers first, and that steps those whom it is asked for a drain for after that.
+        moment = sleep(1e-8)
+        moment.send(None)
+        to_first.try_send("first")
+        to_second.try_send("second")
+        with pytest.raises(KeyboardInterrupt):
+            loop._run_once()
+        assert ended == ["first"]
+        assert len(loop._ready) == 1
+        moment.close()
+        loop.stop()
+
+    async def begin():
+        future = loop.create_future()
+        (to_first, first), (to_second, second) = channel(), channel()
+        started = [go(receive, first), go(interrupt, second), go(outer, future, to_first, to_second)]
+        await settle()
+        return future, started
+
+    future, (_, interrupted, last) = loop.run_until_complete(begin())
+    future.set_result(None)
+    loop.run_forever()
+    last.result()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.result()
+    assert not loop._ready
+    loop.close()

@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from helpers import PLAIN_LOOPS, collect, new_loop, outcome, recorded_warnings, settle, until
+from helpers import PLAIN_LOOPS, collect, new_loop, outcome, parked, recorded_warnings, settle, until
 
 from routines import ChannelClosed, SendError, channel, spawn, yield_now
 
@@ -467,3 +468,100 @@ def test_a_loop_can_be_run_many_times(loop):
 
     for _ in range(50):
         assert loop.run_until_complete(main()) == 1
+
+
+# --- callbacks and wake-ups that the loop does not take
+
+
+async def test_a_callback_that_a_thread_adds_after_the_end_is_called_by_the_loop():
+    routine = spawn(give())
+    await routine
+    called = []
+    thread = threading.Thread(
+        target=routine.add_done_callback, args=[lambda _: called.append(threading.get_ident())]
+    )
+    thread.start()
+    thread.join()
+    await until(lambda: called)
+    assert called == [threading.get_ident()]
+
+
+def test_a_callback_added_after_its_loop_was_closed_is_never_called(loop):
+    async def main():
+        routine = spawn(give())
+        await routine
+        return routine
+
+    routine = loop.run_until_complete(main())
+    loop.close()
+    called = []
+    routine.add_done_callback(called.append)
+    assert called == []
+    assert routine.result() is None
+
+
+class Refusing(asyncio.SelectorEventLoop):
+    """Refuses so many calls before it takes one."""
+
+    refusals = 0
+
+    def call_soon(self, *arguments, **options):
+        self.refuse()
+        return super().call_soon(*arguments, **options)
+
+    def call_soon_threadsafe(self, *arguments, **options):
+        self.refuse()
+        return super().call_soon_threadsafe(*arguments, **options)
+
+    def refuse(self):
+        if self.refusals:
+            self.refusals -= 1
+            raise RuntimeError("refused")
+
+
+def test_a_loop_that_refuses_a_call_is_not_taken_for_a_closed_one():
+    async def main():
+        loop = asyncio.get_running_loop()
+        done = spawn(give("done"))
+        await done
+        loop.refusals = 1
+        with pytest.raises(RuntimeError, match="refused"):
+            done.add_done_callback(print)
+        await asyncio.sleep(
+            0
+        )  # out of the drain that has woken this task, which would step the next one as well
+        loop.refusals = 1
+        with pytest.raises(RuntimeError, match="refused"):
+            spawn(give("refused"))
+        assert await spawn(give("went on")) == "went on"
+
+        tx, rx = channel()
+        spawn(rx.recv())
+        await parked(rx, receivers=1)
+        loop.refusals = 1
+        with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="refused"):
+            pool.submit(tx.try_send, "value").result(30)
+
+    with recorded_warnings():  # the one that the loop never heard of
+        loop = Refusing()
+        loop.run_until_complete(main())
+        loop.close()
+        del loop
+        collect()
+
+
+def test_a_routine_whose_loop_refuses_to_go_on_with_it_goes_on_with_the_next_drain():
+    async def give_way():
+        loop.refusals = 1
+        await asyncio.sleep(0)
+        return "went on"
+
+    async def main():
+        return await spawn(give_way())
+
+    reports = []
+    loop = Refusing()
+    loop.set_exception_handler(lambda _, context: reports.append(context))
+    assert loop.run_until_complete(main()) == "went on"
+    loop.close()
+    assert [str(each) for each in exceptions(reports)] == ["refused"]

@@ -554,3 +554,53 @@ async def test_who_awaits_a_routine_is_told_while_a_select_waits_for_it_too():
     routine.abort()
     await joining
     await selecting
+
+
+async def test_an_abort_of_a_join_with_a_timeout_leaves_no_timer():
+    before = routines.runtime().stats().timers
+    joined = spawn(for_ever())
+    joining = spawn(join(joined, timeout=60))
+    await until(lambda: joining.state == "join")
+    assert routines.runtime().stats().timers == before + 1
+    joining.abort()
+    await asyncio.wait([joining])
+    assert routines.runtime().stats().timers == before
+    joined.abort()
+
+
+async def test_a_timeout_that_comes_after_the_end_but_before_the_joiner_goes_on_is_too_late():
+    tx, rx = channel()
+    routine = spawn(receive(rx))
+    await parked(rx, receivers=1)
+    operation = routine.join(0.001)
+    operation.send(None)
+    await tx.send("value")
+    await routine
+    await sleep(0.005)
+    with pytest.raises(StopIteration) as ended:
+        operation.send(None)
+    assert ended.value.value == "value"
+
+
+async def test_a_cancellation_that_fails_on_its_way_along_a_chain_may_be_tried_again():
+    class Refuses(asyncio.Future):
+        refusals = 1
+
+        def cancel(self, msg=None):
+            if self.refusals:
+                self.refusals -= 1
+                raise LookupError("not now")
+            return super().cancel(msg)
+
+    async def wait_for(awaitable):
+        return await awaitable
+
+    inner = spawn(wait_for(Refuses()))
+    outer = spawn(wait_for(inner))
+    await until(lambda: outer.state == "join")
+    with pytest.raises(LookupError, match="not now"):
+        outer.cancel()
+    assert outer.cancel()
+    await asyncio.wait([inner, outer])
+    assert inner.cancelled()
+    assert outer.cancelled()

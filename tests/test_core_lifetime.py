@@ -1,9 +1,11 @@
 """Who keeps a routine alive, and how one that nothing can wake is collected."""
 
 import asyncio
+import contextvars
 import gc
 import sys
 import weakref
+from collections.abc import Coroutine
 
 import pytest
 from helpers import collect, outcome, parked, recorded_warnings, settle, until
@@ -610,3 +612,69 @@ async def test_one_aborted_before_its_first_step_lets_go_of_what_it_was_called_w
         await rx.recv()
     with pytest.raises(Aborted, match="too early"):
         await routine.join()
+
+
+async def test_a_leaked_routine_that_is_to_end_without_a_word_does():
+    """As a task with that attribute: who sets it knows that nobody will wake it."""
+    leak.ended = []
+    with recorded_warnings() as seen:
+        spawn(leak("recv"))._log_destroy_pending = False
+        await settle()
+        collect()
+    assert leak.ended == ["recv"]
+    assert seen == []
+
+
+async def test_a_leaked_routine_is_collected_inside_of_its_own_context():
+    class Wait(Coroutine):
+        """No native one: that would be closed by the collector itself."""
+
+        def __init__(self):
+            self.sender, receiver = channel()
+            self.operation = receiver.recv()
+
+        def send(self, value):
+            return self.operation.send(value)
+
+        def throw(self, *error):
+            return self.operation.throw(*error)
+
+        def close(self):
+            ended.append(place.get())
+            self.operation.close()
+
+        def __await__(self):
+            return self.operation
+
+    place = contextvars.ContextVar("place")
+    context = contextvars.copy_context()
+    context.run(place.set, "its own")
+    ended = []
+    with recorded_warnings() as seen:
+        spawn(Wait(), context=context)
+        await settle()
+        context.run(collect)
+    assert ended == ["its own"]
+    assert len(resource_warnings(seen)) == 1
+
+
+@pytest.mark.bodies("routine")
+async def test_a_routine_finalized_by_hand_before_its_first_step_is_known_to_the_collector():
+    ran = []
+
+    async def run():
+        ran.append("ran")
+
+    with recorded_warnings() as seen:
+        routine = spawn(run())
+        routine.__del__()
+    assert routine.cancelled()
+    assert gc.is_tracked(routine)
+    await settle()
+    assert ran == []
+    assert len(resource_warnings(seen)) == 1
+
+
+def test_giving_way_without_await_is_warned_of():
+    with pytest.warns(RuntimeWarning, match=r"yield_now\(\) was never awaited"):
+        yield_now()

@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime
+import decimal
+import fractions
 import itertools
 import math
 import time
@@ -162,3 +164,12 @@ async def test_a_sleep_after_the_thread_was_busy_is_not_short(start):
             assert time.monotonic() - before >= 0.005
 
     await start(work())
+
+
+@pytest.mark.parametrize(
+    "seconds", [fractions.Fraction(1, 500), decimal.Decimal("0.002")], ids=["fraction", "decimal"]
+)
+async def test_what_can_be_made_a_float_is_a_duration(seconds):
+    before = time.monotonic()
+    await sleep(seconds)
+    assert time.monotonic() - before >= 0.002

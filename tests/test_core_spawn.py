@@ -1,13 +1,21 @@
 """Starting routines: `spawn`, `go`, `current`, `yield_now`, the task factory, and what they refuse."""
 
+import _thread
 import asyncio
 import functools
+import gc
+import os
+import subprocess
+import sys
+import types
+import weakref
 
 import pytest
-from helpers import collect, recorded_warnings, settle
+from helpers import collect, recorded_warnings, settle, until
 
 import routines
-from routines import Routine, SpawnError, current, go, spawn, yield_now
+from routines import Routine, SpawnError, channel, current, go, spawn, yield_now
+from routines._core import scheduler_for
 
 
 async def give(value=None):
@@ -475,3 +483,132 @@ def test_create_task_on_the_loop_object_works_under_the_factory(loop):
         return await asyncio.get_running_loop().create_task(give(4), name="on the loop")
 
     assert run_with_factory(loop, main()) == 4
+
+
+async def test_a_coroutine_made_of_a_generator_may_be_spawned():
+    @types.coroutine
+    def old():
+        yield
+        return "value"
+
+    assert await spawn(old()) == "value"
+
+
+# --- where and how it is made
+
+
+@pytest.mark.loops("stock")
+async def test_a_routine_that_no_python_code_has_spawned_shows_no_place():
+    async def look():
+        shown.append(repr(current()))
+
+    shown = []
+    spawn_here = scheduler_for(asyncio.get_running_loop()).spawn
+    routines.set_debug(True)
+    try:
+        spawn(look())
+        await until(lambda: shown)
+        _thread.start_new_thread(spawn_here, (look(),))
+        await until(lambda: len(shown) == 2)
+    finally:
+        routines.set_debug(False)
+    assert ["spawned at" in each for each in shown] == [True, False]
+
+
+@pytest.mark.loops("stock", "uvloop")
+@pytest.mark.bodies("routine")
+async def test_a_spawn_without_memory_leaves_the_scheduler_as_it_was():
+    testcapi = pytest.importorskip(
+        "_testcapi", reason="this interpreter cannot fail allocations", exc_type=ImportError
+    )
+    scheduler = scheduler_for(asyncio.get_running_loop())
+    started = []
+    failed = 0
+    gc.disable()
+    try:
+        allocation = 1
+        while len(started) < 20:  # the ring has grown several times by then
+            coroutine = give(len(started))
+            load = scheduler.load
+            routine = None
+            testcapi.set_nomemory(allocation, allocation + 1)
+            try:
+                routine = spawn(coroutine)
+            except MemoryError:
+                failed += 1
+            finally:
+                testcapi.remove_mem_hooks()
+            if routine is None:
+                allocation += 1
+                coroutine.close()
+                assert scheduler.load == load
+            else:
+                allocation = 1
+                started.append(routine)
+    finally:
+        gc.enable()
+    assert failed
+    assert [await each for each in started] == list(range(len(started)))
+
+
+REGISTERING = """
+import asyncio
+from routines import _core, go
+
+async def nothing():
+    pass
+
+async def main():
+    seen = []
+    _core.register_each(seen.append)
+    routine = go(nothing)
+    assert seen == [routine]
+    _core.register_each(None)
+    await go(nothing)
+    assert seen == [routine]
+
+asyncio.run(main())
+"""
+
+
+def test_whoever_asks_is_told_of_each_new_routine():
+    done = subprocess.run(
+        [sys.executable, "-c", REGISTERING],
+        env=os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(routines.__file__))},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# --- a loop that takes no attributes
+
+
+class Bare(asyncio.SelectorEventLoop):
+    def __setattr__(self, name, value):
+        if name.startswith("_routines"):
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+def test_a_loop_that_takes_no_attributes_is_known_until_it_is_closed_and_another_comes():
+    async def main():
+        tx, rx = channel()
+        sending = go(tx.send, "value")
+        assert scheduler_for(sending.get_loop()) is scheduler_for(sending.get_loop())
+        return await rx.recv(), await sending.join()
+
+    def run():
+        loop = Bare()
+        assert loop.run_until_complete(main()) == ("value", None)
+        assert loop.run_until_complete(main()) == ("value", None)
+        loop.close()
+        return weakref.ref(loop)
+
+    first = run()
+    second = run()
+    collect()
+    assert first() is None
+    assert second() is not None

@@ -13,7 +13,7 @@ import weakref
 from pathlib import Path
 
 import pytest
-from helpers import collect, settle, until
+from helpers import collect, parked, settle, until
 
 import routines
 from routines import Aborted, Routine, Selector, channel, current, select, spawn, yield_now
@@ -678,6 +678,97 @@ async def test_a_routine_goes_on_after_a_bad_yield():
         return "went on"
 
     assert await spawn(survive()) == "went on"
+
+
+async def test_a_cancellation_takes_the_place_of_the_error_of_a_bad_yield():
+    routine = spawn(wait_for_object(Yields(42)))
+
+    async def cancel():
+        assert routine.state == "ready"
+        routine.cancel()
+
+    await spawn(cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await routine
+    assert routine.cancelled()
+
+
+async def test_a_bad_yield_does_not_take_the_place_of_a_cancellation_that_waits():
+    tx, rx = channel()
+    got = []
+
+    async def receive_and_yield():
+        got.append(await rx.recv())
+        await Yields(42)
+        await asyncio.sleep(60)
+
+    routine = spawn(receive_and_yield())
+    await parked(rx, receivers=1)
+    tx.try_send("value")
+    routine.cancel()
+    await asyncio.wait([routine])
+    assert routine.cancelled()
+    assert got == ["value"]
+
+
+class Settled:
+    """An awaitable that has completed its operation before it hands that to whoever drives it, as another thread may."""
+
+    def __await__(self):
+        tx, rx = channel()
+        operation = rx.recv()
+        assert operation.send(None) is operation
+        tx.try_send("value")
+        yield operation
+        try:
+            operation.send(None)
+        except StopIteration as ended:
+            return ended.value
+
+
+async def test_an_operation_that_is_complete_before_its_driver_has_it_returns(start):
+    assert await start(wait_for_object(Settled())) == "value"
+
+
+@pytest.mark.bodies("routine")
+async def test_an_operation_that_is_complete_before_its_driver_has_it_returns_before_a_cancellation():
+    got = []
+
+    async def cancelled():
+        current().cancel()
+        got.append(await Settled())
+        await asyncio.sleep(60)
+
+    routine = spawn(cancelled())
+    await asyncio.wait([routine])
+    assert routine.cancelled()
+    assert got == ["value"]
+
+
+@pytest.mark.parametrize("when", ["as an operation was complete", "by itself"])
+async def test_a_cancellation_that_waits_meets_a_future_that_calls_back_at_once(when):
+    class AtOnce(asyncio.Future):
+        def add_done_callback(self, callback, *, context=None):
+            self.set_result("done")
+            callback(self)
+
+    tx, rx = channel()
+    got = []
+
+    async def receive_and_wait():
+        got.append(await rx.recv())
+        if when == "by itself":
+            current().cancel()
+        got.append(await AtOnce())
+
+    routine = spawn(receive_and_wait())
+    await parked(rx, receivers=1)
+    tx.try_send("value")
+    if when != "by itself":
+        routine.cancel()
+    await asyncio.wait([routine])
+    assert routine.cancelled()
+    assert got == ["value"]
 
 
 # --- what asyncio sees

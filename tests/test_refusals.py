@@ -21,6 +21,7 @@ from routines import (
     _broadcast,
     _channel,
     _core,
+    _groups,
     _select,
     _stats,
     broadcast,
@@ -45,6 +46,13 @@ MADE_BY_CALLS = [
 def test_what_a_call_makes_cannot_be_made_by_hand(kind):
     with pytest.raises(TypeError):
         kind()
+
+
+def test_what_was_made_without_its_call_cannot_be_awaited():
+    with pytest.raises(RuntimeError, match="cannot be made by hand"):
+        next(iter(_core.Park.__new__(_core.Park)))
+    with pytest.raises(RuntimeError, match="cannot be made by hand"):
+        _groups.Gate.__new__(_groups.Gate).send(None)
 
 
 # --- operations, as whoever drives a plain task sees them
@@ -99,7 +107,80 @@ async def test_an_operation_is_not_awaited_by_two(which):
     await yield_now()
     with pytest.raises(RuntimeError, match="is awaited already, by"):
         await operation
+    with pytest.raises(RuntimeError, match="is awaited already, by"):
+        operation.add_done_callback(print)
     first.abort()
+
+
+async def test_an_operation_that_is_driven_by_hand_goes_on_when_it_may():
+    routine = go(sleep, 60)
+    operation = routine.join()
+    assert operation.send(None) is operation
+    assert operation.send(None) is operation, "asked too early, it waits on"
+    assert operation.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        operation.send(None)
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        operation.send(None)
+    routine.abort()
+
+
+async def test_an_operation_that_completes_at_once_ends_as_a_coroutine_does():
+    mutex = Mutex()
+    with pytest.raises(StopIteration) as ended:
+        mutex.lock().send(None)
+    assert ended.value.value is None
+    assert not mutex.try_lock()
+
+
+async def test_an_operation_given_up_when_it_is_complete_leaves_the_outcome_to_others():
+    routine = go(sleep, 0)
+    operation = routine.join()
+    operation.send(None)
+    await routine
+    assert operation.done()
+    operation.close()
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        operation.send(None)
+    assert await routine.join() is None
+
+
+@pytest.mark.parametrize("how", ["type", "type and value", "type and exception", "exception and traceback"])
+async def test_what_is_thrown_into_an_operation_by_hand_is_raised_there(how):
+    _tx, rx = channel()
+    error = LookupError("thrown")
+    traceback = None
+    if how == "exception and traceback":
+        try:
+            raise error
+        except LookupError as raised:
+            traceback = raised.__traceback__
+            error.__traceback__ = None
+    thrown = {
+        "type": (LookupError,),
+        "type and value": (LookupError, "thrown"),
+        "type and exception": (LookupError, error),
+        "exception and traceback": (error, None, traceback),
+    }[how]
+    operation = rx.recv()
+    operation.send(None)
+    with pytest.raises(LookupError) as seen:
+        operation.throw(*thrown)
+    assert seen.value.args == (() if how == "type" else ("thrown",))
+    assert (seen.value is error) == ("exception" in how)
+    if traceback is not None:
+        assert seen.traceback[-1].frame.raw is traceback.tb_frame
+        assert seen.traceback[-1].lineno == traceback.tb_lineno - 1
+    assert rx.stats().waiting_receivers == 0
+
+
+def test_an_operation_without_a_loop_takes_no_callback():
+    _tx, rx = channel()
+    operation = rx.recv()
+    operation.send(None)
+    with pytest.raises(RuntimeError, match="only while an asyncio loop runs on this thread"):
+        operation.add_done_callback(print)
+    operation.close()
 
 
 # --- routines
@@ -165,6 +246,8 @@ async def test_go_says_what_it_takes():
     for start in (go, spawn):
         with pytest.raises(SpawnError, match="was started already"):
             start(used)
+    with pytest.raises(SpawnError, match="was started already"):
+        go(lambda: used)
 
 
 def test_a_routine_whose_context_is_in_use_says_so_and_the_others_go_on():

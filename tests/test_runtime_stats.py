@@ -6,7 +6,7 @@ import math
 import threading
 
 import pytest
-from helpers import collect, parked, settle, until
+from helpers import collect, outcome, parked, settle, until
 
 import routines
 from routines import (
@@ -25,6 +25,7 @@ from routines import (
     sleep,
     yield_now,
 )
+from routines._core import scheduler_for
 
 FIELDS = [
     "routines_spawned", "routines_active", "routines_completed", "routines_failed", "routines_aborted", "switches", "parks",
@@ -307,3 +308,46 @@ async def test_a_broadcast_counts_each_sending_and_each_delivery_once():
     after = routines.runtime().stats()
     assert (after.sends - before.sends, after.receives - before.receives) == (3, 6)
     assert after.channels - before.channels == 1
+
+
+async def test_one_that_has_given_way_to_the_loop_is_ready():
+    async def give_way():
+        await asyncio.sleep(0)
+
+    async def look():
+        return runtime().stats().ready
+
+    giving_way = go(give_way)
+    assert await go(look) == 1
+    await giving_way
+
+
+async def test_a_scheduler_tells_whether_there_is_anybody_to_step(world):
+    scheduler = scheduler_for(asyncio.get_running_loop())
+    told = []
+
+    def look():
+        told.append((scheduler.quiet, scheduler.activity))
+
+    async def look_in_a_callback():
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(lambda: (look(), future.set_result(None)))
+        await future
+
+    _tx, rx = channel()
+    waiting = go(rx.recv)
+    look()
+    await parked(rx, receivers=1)
+    await look_in_a_callback()
+    await look_in_a_callback()
+    sleeping = go(sleep, 60)
+    await until(lambda: sleeping.state == "sleep")
+    await look_in_a_callback()
+    assert [quiet for quiet, _ in told] == [False, True, True, False]
+    steps = [activity for _, activity in told]
+    assert steps[0] < steps[1]
+    assert steps[2] - steps[1] == (world.body == "routine"), "its own step between the looks, and no other"
+    assert scheduler.thread_id == threading.get_ident()
+    for each in (waiting, sleeping):
+        each.abort()
+        await outcome(each)

@@ -608,3 +608,44 @@ def test_a_scheduler_cannot_change_its_explorer_in_a_step():
             scheduler_for(asyncio.get_running_loop()).explore(None)
 
     explore(main, 1)
+
+
+class PicksTheLast:
+    """Answers what a scheduler asks; the first time with a place that there is not."""
+
+    interposes = False
+    wrong = 0
+
+    def pick(self, ready):
+        self.wrong -= 1
+        return len(ready) if self.wrong >= 0 else len(ready) - 1
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_those_that_gave_way_together_are_picked_one_by_one(wrong):
+    from routines._core import scheduler_for
+
+    picks = PicksTheLast()
+    picks.wrong = wrong
+    order = []
+    reports = []
+
+    async def begin():
+        asyncio.get_running_loop().call_soon(scheduler_for(asyncio.get_running_loop()).explore, picks)
+
+    async def give_way(number):
+        await asyncio.sleep(0)
+        order.append(number)
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+        scheduler = scheduler_for(asyncio.get_running_loop())
+        routines.go(begin)
+        await asyncio.wait([routines.go(give_way, number) for number in range(3)])
+        assert scheduler.explorer is picks
+        scheduler.explore(None)
+        assert scheduler.explorer is None
+
+    asyncio.run(main())
+    assert order == [2, 1, 0]
+    assert [type(each["exception"]) for each in reports] == [IndexError] * wrong

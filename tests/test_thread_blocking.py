@@ -1,6 +1,7 @@
 """The blocking ends: a channel is all that is needed between plain threads and coroutines."""
 
 import asyncio
+import gc
 import itertools
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 from helpers import PLAIN_LOOPS, new_loop, parked, settle
 
 import routines
-from routines import Aborted, ChannelClosed, Timeout, channel, go, select, sleep, spawn
+from routines import Aborted, ChannelClosed, Timeout, _core, channel, go, select, sleep, spawn
 
 
 @pytest.fixture
@@ -384,3 +385,48 @@ def test_a_thread_that_ran_a_loop_before_may_block_again(kind):
     thread.join()
     assert outcomes == ["outside", "outside"]
     assert tx.stats().sent == 2
+
+
+def test_a_value_that_came_when_a_signal_handler_raised_goes_back(threads):
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        pytest.skip("needs signals on the main thread")
+    tx, rx = channel(1)
+
+    def handle(*_):
+        tx.try_send("value")
+        raise LookupError("from the handler")
+
+    def disturb():
+        until_waiting(rx, receivers=1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        disturbing = threads.submit(disturb)
+        with pytest.raises(LookupError, match="from the handler"):
+            rx.recv_blocking(timeout=30)
+        disturbing.result(30)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert rx.try_recv() == "value"
+
+
+async def test_what_a_thread_is_blocked_on_is_not_awaited_by_another(threads):
+    _tx, rx = channel()
+    routine = go(rx.recv)
+
+    def waiting():
+        return [
+            each
+            for each in gc.get_objects()
+            if type(each) is _core.JoinPark and "waiting" in repr(each) and repr(routine) in repr(each)
+        ]
+
+    blocked = threads.submit(routine.join_blocking, 30)
+    while not (found := waiting()):
+        await asyncio.sleep(0.001)
+    with pytest.raises(RuntimeError, match="is awaited already, by <a blocked thread>"):
+        await found[0]
+    routine.abort("enough")
+    with pytest.raises(Aborted, match="enough"):
+        await asyncio.wrap_future(blocked)

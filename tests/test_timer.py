@@ -28,6 +28,7 @@ from routines import (
     timeout,
     yield_now,
 )
+from routines._core import scheduler_for
 from routines._timer import Alarm
 from routines.testing import VirtualClock
 
@@ -510,3 +511,14 @@ async def test_a_batch_of_a_timer_is_what_it_has_sent():
         assert len(ticks) == 1
         break
     ticker.stop()
+
+
+async def test_a_timeout_is_not_rescheduled_where_timers_were_switched_off_meanwhile():
+    scheduler = scheduler_for(asyncio.get_running_loop())
+    async with timeout(60) as limit:
+        scheduler.refuses_time = True
+        try:
+            with pytest.raises(RuntimeError, match="enable_time=False"):
+                limit.reschedule(1)
+        finally:
+            scheduler.refuses_time = False
