@@ -518,15 +518,15 @@ cdef object closed_error(ChannelState channel, End end, str operation):
 cdef class ChannelPark(Park):
     """An operation on a channel."""
 
-    cdef object next_value(self):
+    cdef object next_value(self):   # not covered: asked of a sender of many, which has its own
         """The value that a parked sender of many gives now."""
         return None
 
-    cdef Py_ssize_t give_values(self, ChannelState channel) noexcept:
+    cdef Py_ssize_t give_values(self, ChannelState channel) noexcept:   # not covered: likewise
         """The same for as many as the buffer takes: how many. The caller has seen that it takes one."""
         return 0
 
-    cdef bint has_more(self) noexcept:
+    cdef bint has_more(self) noexcept:  # not covered: likewise
         """Whether it has another value to give after that."""
         return False
 
@@ -804,23 +804,23 @@ cdef inline PySendResult return_received(ReceivePark park, PyObject **result) ex
 cdef class Watch(Park):
     """Not for users: a case of a selector."""
 
-    cdef bint waits(self) noexcept:
+    cdef bint waits(self) noexcept:     # not covered: every kind has its own
         return False
 
     cdef int became_ready(self) except -1:
         return 0
 
-    cdef int take_value(self, object value) except -1:
+    cdef int take_value(self, object value) except -1:  # not covered: asked of those that receive, which have their own
         return 0
 
-    cdef int give_value(self, ChannelPark receiver) except -1:
+    cdef int give_value(self, ChannelPark receiver) except -1:  # not covered: asked of those that send, which have their own
         return 0
 
 
 cdef class Feed(TimerTarget):
     """Not for users: what stands behind a channel, where its senders and receivers are not all of it."""
 
-    cdef int stop_feed(self) except -1:
+    cdef int stop_feed(self) except -1:     # not covered: a relay's own channel has no receiver that could go
         return 0
 
     cdef object view(self):

@@ -98,7 +98,7 @@ cdef int governed
 
 cdef class Driver:
     # Whoever is bound to an open operation: a routine, or what stands for a plain task.
-    cdef int wake(self, Park park) except -1
+    cdef int wake(self, Park park) except -1    # a routine is not asked
 
 
 cdef class Park:
@@ -234,11 +234,13 @@ cdef class Scheduler:
     cdef bint holding               # the drain that runs will step whoever becomes ready, so the loop need not be asked
     cdef bint published             # asyncio's current task is one of ours
     cdef bint woken_by_others       # by other threads, since it last lingered
+    cdef bint told                  # its loop, that there is somebody in the inbox
     cdef bint lingering             # its thread looks at `signal`, without the GIL
     cdef long signal
     cdef object read_wakeup         # what the loop calls where call_soon_threadsafe() has woken it
     cdef object call_soon
     cdef list gave_way              # Routines that yielded to the loop itself, as asyncio.sleep(0) does, one after the other
+    cdef Py_ssize_t giving_way      # how many there are in such lists
     cdef object gave_way_handle     # the loop's handle that will go on with them
     cdef bint debug                 # the loop was in debug mode when somebody last looked
     cdef int steps_to_clock         # steps between two looks at the clock, adapted to how long steps take

@@ -179,10 +179,21 @@ cdef extern from *:
     /* Every Park type, and no other, has that slot: cheaper than a walk along the base types. */
     #define routines_is_park(object) (Py_TYPE(object)->tp_iternext == routines_iternext)
 
+    static PyObject *routines_call_next(PyObject *self, PyObject *Py_UNUSED(nothing))
+    {
+        PyObject *result = Py_TYPE(self)->tp_iternext(self);
+        if (result == NULL && !PyErr_Occurred()) PyErr_SetNone(PyExc_StopIteration);
+        return result;
+    }
+
+    static PyMethodDef routines_next_by_name = {"__next__", routines_call_next, METH_NOARGS, NULL};
+
     static int routines_install_send(PyObject *type, void *send, int is_park)
     {
         PyTypeObject *park = (PyTypeObject *)type;
         PyAsyncMethods *own;
+        PyObject *by_name;
+        int result;
         if (park->tp_as_async == NULL || park->tp_iternext == NULL) {
             PyErr_SetString(PyExc_SystemError, "an operation needs __await__ and __next__ before its am_send");
             return -1;
@@ -197,8 +208,13 @@ cdef extern from *:
         own->am_send = (sendfunc)send;
         park->tp_as_async = own;
         park->tp_iternext = is_park ? routines_iternext : routines_iternext_simple;
+        /* What is called by that name would be the one that the slot had before. */
+        by_name = PyDescr_NewMethod(park, &routines_next_by_name);
+        if (by_name == NULL) return -1;
+        result = PyDict_SetItemString(park->tp_dict, "__next__", by_name);
+        Py_DECREF(by_name);
         PyType_Modified(park);
-        return 0;
+        return result;
     }
     """
     PyObject *routines_draining
@@ -335,7 +351,7 @@ cdef object swap_current_task = None
 if ROUTINES_TASK_IN_DICT:
     current_tasks = asyncio.tasks._current_tasks
 else:
-    swap_current_task = asyncio.tasks._swap_current_task
+    swap_current_task = asyncio.tasks._swap_current_task    # not covered: from 3.14 on
 
 # How many operations a step may do; fewer than usual where somebody explores. One for the process, as `operations_left` is.
 cdef int step_budget = OPERATION_BUDGET
@@ -440,7 +456,7 @@ def duration_seconds(value, what, /):
 cdef class Driver:
     """Not for users: whoever is bound to an open operation."""
 
-    cdef int wake(self, Park park) except -1:
+    cdef int wake(self, Park park) except -1:   # not covered: every kind that is woken through here has its own
         raise RuntimeError("a driver cannot be made by hand")
 
 
@@ -544,13 +560,13 @@ cdef class Park:
         self.state = PARK_DONE
         return None
 
-    cdef int unlink(self) except -1:
+    cdef int unlink(self) except -1:    # not covered: whatever can be open has its own
         return 0
 
     cdef int give_back(self) except -1:
         return 0
 
-    cdef int expire(self) except -1:
+    cdef int expire(self) except -1:    # not covered: whatever has a timer has its own
         return 0
 
     cdef int release(self) except -1:
@@ -573,7 +589,7 @@ cdef class Park:
         return self
 
     def __next__(self):
-        raise RuntimeError("an operation cannot be made by hand")   # install_send replaces the slot
+        raise RuntimeError("an operation cannot be made by hand")   # not covered: install_send replaces the slot
 
     def send(self, value, /):
         """The coroutine protocol: start or go on."""
@@ -704,14 +720,14 @@ cdef object current_task():
         return None
     if ROUTINES_TASK_IN_DICT:
         return (<dict>current_tasks).get(loop)
-    return asyncio_current_task(loop)
+    return asyncio_current_task(loop)   # not covered: from 3.14 on
 
 
 cdef object task_of(Scheduler scheduler):
     """The same for a scheduler whose loop is running."""
     cdef PyObject *found
     if not ROUTINES_TASK_IN_DICT:
-        return asyncio_current_task(scheduler.loop)
+        return asyncio_current_task(scheduler.loop)     # not covered: from 3.14 on
     found = routines_get_task(<PyObject *>current_tasks, <PyObject *>scheduler.loop, scheduler.loop_hash)
     return None if found == NULL else <object>found
 
@@ -719,7 +735,7 @@ cdef object task_of(Scheduler scheduler):
 cdef class TimerTarget:
     """Not for users: what a timer wakes that is no operation."""
 
-    cdef int expire(self) except -1:
+    cdef int expire(self) except -1:    # not covered: whatever has a timer has its own
         raise RuntimeError("what a timer wakes cannot be made by hand")
 
 
@@ -736,7 +752,7 @@ cdef class WaitQueue:
     Neighbours own one another both ways: a chain of a million that is owned one way overflows the C stack when it is dropped.
     """
 
-    cdef int ended(self, Routine routine) except -1:
+    cdef int ended(self, Routine routine) except -1:    # not covered: asked of the kinds that have their own
         return 0
 
     cdef WaitQueue for_one(self):
@@ -1049,7 +1065,10 @@ cdef Routine launch(Scheduler scheduler, object coroutine, object name, object c
     While a drain runs, what waits for its first step cannot be garbage, so the collector need not look at it: of starting a
     thousand at once, that was an eighth. It is told of those whom the drain has stepped, and of those who are left at its end.
     """
-    cdef Routine routine = enlisted(scheduler, coroutine, name, context)
+    cdef Routine routine
+    if not scheduler.holding and scheduler.drain_handle is None and scheduler.thread == routines_this_thread():
+        scheduler.arm()
+    routine = enlisted(scheduler, coroutine, name, context)
     if ROUTINES_KEEPS_SPARES and routines_draining == <PyObject *>scheduler and scheduler.explorer is None:
         PyObject_GC_UnTrack(<PyObject *>routine)
         routine.untracked = True
@@ -1369,10 +1388,6 @@ Raises:
     @classmethod
     def __class_getitem__(cls, item, /):
         return types.GenericAlias(cls, item)
-
-    cdef int wake(self, Park park) except -1:
-        self.status = ROUTINE_READY
-        return self.scheduler.make_ready(self)
 
     # -- outcome
 
@@ -2018,9 +2033,7 @@ def read_stats(list known, /):
         part.switches = scheduler.counters.switches
         part.parks = scheduler.counters.parks
         part.budget_yields = scheduler.counters.budget_yields
-        part.ready = scheduler.ready.used + len(scheduler.inbox)
-        if scheduler.gave_way is not None:
-            part.ready += len(scheduler.gave_way)
+        part.ready = scheduler.ready.used + len(scheduler.inbox) + scheduler.giving_way
         part.timers = scheduler.timers.live()
         part.channels = scheduler.traffic.channels
         part.sends = scheduler.traffic.sends
@@ -2135,12 +2148,14 @@ cdef class Scheduler:
             self.inbox.append(driver)
             if self.lingering:
                 routines_signal(&self.signal)
-            elif len(self.inbox) == 1:
+            elif not self.told:
                 routines_wakes_sleeper()
+                self.told = True        # before it is: it may collect before the call has returned
                 try:
                     self.loop.call_soon_threadsafe(self._collect)
-                except RuntimeError:
-                    if not self.loop.is_closed():
+                except BaseException as error:
+                    self.told = False
+                    if not isinstance(error, RuntimeError) or not self.loop.is_closed():
                         raise
                     # Nobody will ever step there again; what was woken keeps what it was given until it is collected.
             return 0
@@ -2158,6 +2173,7 @@ cdef class Scheduler:
         """What other threads have woken goes to the ring, in the order they did it. Nothing is made, so all of it goes."""
         cdef Driver driver
         self.woken_by_others = True
+        self.told = False
         for driver in self.inbox:
             ring_push_reserved(self.ready, driver)
         return PyList_SetSlice(self.inbox, 0, PY_SSIZE_T_MAX, NULL)
@@ -2167,10 +2183,13 @@ cdef class Scheduler:
         scheduled = self.loop_ready
         if scheduled is None or Py_SIZE(scheduled) == 0:
             return True     # of a loop that does not let itself be looked into, nobody knows
-        return Py_SIZE(scheduled) == 1 and self.read_wakeup is not None and getattr(scheduled[0], "_callback", None) == self.read_wakeup
+        return (
+            Py_SIZE(scheduled) == 1 and self.read_wakeup is not None
+            and getattr(scheduled[0], "_callback", None) == self.read_wakeup
+        )
 
     cdef bint linger(self) except -1:
-        """Whether another thread has woken somebody here, within the moment that this one looks for that before the loop's turn."""
+        """Whether another thread has woken somebody here, in the moment that this one looks for that before the loop's turn."""
         self.woken_by_others = False
         if self.drain_handle is not None or self.inbox or not self.loop_is_idle() or not routines_may_linger():
             return False
@@ -2233,6 +2252,7 @@ cdef class Scheduler:
         cdef object scheduled = self.loop_ready
         if scheduled is not None and self.gave_way_handle is not None and scheduled and scheduled[-1] is self.gave_way_handle:
             self.gave_way.append(routine)
+            self.giving_way += 1
             return 0
         self.gave_way = [routine]
         try:
@@ -2241,9 +2261,11 @@ cdef class Scheduler:
             self.gave_way_handle = None
             ring_push_reserved(self.ready, routine)
             raise
+        self.giving_way += 1
         return 0
 
     def _next_turn(self, list routines):
+        self.giving_way -= len(routines)
         if routines is self.gave_way:
             self.gave_way_handle = None
             self.gave_way = None
@@ -2341,7 +2363,7 @@ cdef class Scheduler:
         if ROUTINES_TASK_IN_DICT:
             routines_no_task(<PyObject *>current_tasks, <PyObject *>self.loop, self.loop_hash)
         else:
-            swap_current_task(self.loop, None)
+            swap_current_task(self.loop, None)      # not covered: from 3.14 on
         return 0
 
     cdef int track_ready(self) except -1:
@@ -2491,7 +2513,7 @@ cdef class Scheduler:
         self.running = running
         self.published = published
         if not ROUTINES_TASK_IN_DICT:
-            swap_current_task(self.loop, task)
+            swap_current_task(self.loop, task)      # not covered: from 3.14 on
         elif task is None:
             (<dict>current_tasks).pop(self.loop, None)
         else:
@@ -2529,10 +2551,9 @@ cdef class Scheduler:
         routine.parked_at = self.clock
         park.driver = routine
         routine.status = ROUTINE_PARKED
-        if routine.cancelling_step != CANCEL_NOTHING:
-            routine.cancelling_step = CANCEL_NOTHING
-            return routine.cancel_now(routine.cancel_message)
-        return 0
+        # Where nothing was in the way, it was bound already: what is left is a cancellation that waits for a suspension.
+        routine.cancelling_step = CANCEL_NOTHING
+        return routine.cancel_now(routine.cancel_message)
 
     cdef int fail_step(self, Routine routine, bint inside) except -1:
         """The coroutine raised; the exception is set."""
@@ -2557,9 +2578,11 @@ cdef class Scheduler:
     cdef int bad_yield(self, Routine routine, object error) except -1:
         """The next step throws ``error`` into the coroutine, as asyncio does for what a task cannot wait for."""
         routine.waiter = None
-        routine.outcome = error
         if routine.cancelling_step == CANCEL_NOTHING:
+            routine.outcome = error
             routine.cancelling_step = CANCEL_THROW
+        else:
+            routine.cancelling_step = CANCEL_AT_STEP    # a cancellation takes its place
         routine.status = ROUTINE_READY
         self.make_ready(routine)
         return 0
@@ -2752,15 +2775,12 @@ cdef object prepare_throw(Routine routine):
             # The operation was completed: it returns, and the cancellation waits for the next suspension.
             routine.cancelling_step = CANCEL_AT_SUSPENSION
         return None
+    routine.cancelling_step = CANCEL_NOTHING
     if request == CANCEL_AT_STEP:
-        routine.cancelling_step = CANCEL_NOTHING
         return routine.cancelled_error()
-    if request == CANCEL_THROW:
-        routine.cancelling_step = CANCEL_NOTHING
-        error = routine.outcome
-        routine.outcome = None
-        return error
-    return None
+    error = routine.outcome
+    routine.outcome = None
+    return error
 
 
 cdef inline int keep(list kept, Routine routine) except -1:
@@ -2828,7 +2848,7 @@ cdef inline int step_in_context(Scheduler scheduler, Routine routine, bint insid
         # Make it the one that asyncio.current_task() returns.
         routines_set_task(<PyObject *>current_tasks, <PyObject *>scheduler.loop, <PyObject *>routine, scheduler.loop_hash)
     else:
-        swap_current_task(scheduler.loop, routine)
+        swap_current_task(scheduler.loop, routine)      # not covered: from 3.14 on
     scheduler.published = True
     scheduler.running = <PyObject *>routine
     yielded_now = NULL
@@ -2938,8 +2958,8 @@ cdef class Wakeup:
     def __init__(self):
         raise TypeError("a callback of this kind is made by a routine that awaits a future")
 
-    def __call__(self, future, /):
-        """Never called: the type has another slot for that, see below."""
+    def __call__(self, future, /):  # not covered: the type has another slot for that, see below
+        """Never called."""
 
     # What asyncio's debug mode and representations of futures ask of a callback: whose it is.
 
@@ -3078,7 +3098,7 @@ cdef class YieldOperation:
         return self
 
     def __next__(self):
-        raise RuntimeError("an operation cannot be made by hand")   # install_send replaces the slot
+        raise RuntimeError("an operation cannot be made by hand")   # not covered: install_send replaces the slot
 
     def __dealloc__(self):
         if not self.yielded:
@@ -3126,5 +3146,6 @@ def yield_now():
     return YieldOperation.__new__(YieldOperation)
 
 
+install_send(Park, <void *>park_send)
 install_send(JoinPark, <void *>park_send)
 install_send(YieldOperation, <void *>yield_send)

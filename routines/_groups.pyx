@@ -81,7 +81,7 @@ cdef class Countdown(WaitQueue):
     cdef WaitQueue for_one(self):
         return new_member(self)
 
-    cdef int member_ended(self, Member member, Routine routine) except -1:
+    cdef int member_ended(self, Member member, Routine routine) except -1:  # not covered: every kind has its own
         """A routine that was started here is done. Runs where routines end: what it raised would go to nobody."""
         return 0
 

@@ -46,9 +46,9 @@ cdef extern from *:
     #define ROUTINES_LINGER_MISSES 2
     #define ROUTINES_LINGER_MISSES_MAX 8
 
-    static long routines_lingering_most = 0;    /* threads at once: as many as there are processors, and none beside a single one */
+    static long routines_lingering_most = 0;    /* threads at once: as many as there are processors, none where there is one */
     static long routines_lingering_now = 0;
-    static long routines_let_go = 1;            /* how often a thread of ours has let go of the GIL, twice that and one: never 0 */
+    static long routines_let_go = 1;            /* twice how often a thread of ours has let go of the GIL, and one: never 0 */
     static ROUTINES_LINGER_LOCAL unsigned char routines_linger_misses = 0;      /* in a row */
     static ROUTINES_LINGER_LOCAL unsigned char routines_linger_skips = 0;       /* waits that this thread still goes without */
     static ROUTINES_LINGER_LOCAL int routines_woke_sleeper = 0;                 /* since it lingered last */

@@ -698,9 +698,16 @@ cdef class Select(Park):
             self.outcome = CHOSEN_TIMEOUT
             self.state = PARK_COMPLETE
             return 1
-        if self.prepare() and self.take_ready():
-            self.unlink()
-            return 1
+        if self.prepare():
+            if self.take_ready():
+                self.unlink()
+                return 1
+            if self.timeout_ns > 0 and self.timer is None:
+                # It came while other people's code ran, and the loop inside of that.
+                self.outcome = CHOSEN_TIMEOUT
+                self.state = PARK_COMPLETE
+                self.unlink()
+                return 1
         self.link_all()
         return 0
 
@@ -1253,7 +1260,7 @@ cdef class SelectorWatch(Watch):
                 self.state = PARK_DONE
                 self.driver = None
                 queue_remove(<PyObject *>(<Routine>self.source).joiners, self)
-        elif self.kind == CASE_FOREIGN:
+        else:
             if self.task is not None:
                 self.task.remove_done_callback(self._foreign_done)
                 cancel_waiter(self.task)
@@ -1480,6 +1487,7 @@ Example:
             watch.link()
         except BaseException:
             del self.watches[watch.key]
+            watch.unlink()
             raise
         return watch.key
 

@@ -84,7 +84,7 @@ cdef class SleepPark(Park):
 
     cdef int expire(self) except -1:
         if self.state != PARK_OPEN:
-            return 0
+            return 0    # not covered: it leaves its timer when it is settled
         self.timer = None
         return settle_park(self)
 
@@ -317,7 +317,7 @@ cdef class Immediate:
         return self
 
     def __next__(self):
-        raise RuntimeError("an operation cannot be made by hand")   # install_send replaces the slot
+        raise RuntimeError("an operation cannot be made by hand")   # not covered: install_send replaces the slot
 
 
 cdef PySendResult immediate_send(Immediate operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:

@@ -531,16 +531,24 @@ def test_a_loop_that_refuses_a_call_is_not_taken_for_a_closed_one():
             0
         )  # out of the drain that has woken this task, which would step the next one as well
         loop.refusals = 1
+        before = len(asyncio.all_tasks())
         with pytest.raises(RuntimeError, match="refused"):
             spawn(give("refused"))
+        assert len(asyncio.all_tasks()) == before, "nothing is half done"
         assert await spawn(give("went on")) == "went on"
 
         tx, rx = channel()
-        spawn(rx.recv())
-        await parked(rx, receivers=1)
+        receiving = [spawn(rx.recv()) for _ in range(2)]
+        await parked(rx, receivers=2)
         loop.refusals = 1
-        with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="refused"):
-            pool.submit(tx.try_send, "value").result(30)
+        with ThreadPoolExecutor(1) as pool:
+            with pytest.raises(RuntimeError, match="refused"):
+                pool.submit(tx.try_send, "a value of which the loop does not hear").result(30)
+            pool.submit(tx.try_send, "and the next").result(30)
+        assert [await each for each in receiving] == [
+            "a value of which the loop does not hear",
+            "and the next",
+        ]
 
     with recorded_warnings():  # the one that the loop never heard of
         loop = Refusing()

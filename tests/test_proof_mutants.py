@@ -33,7 +33,7 @@ def test_there_are_mutants_of_each_compiled_room(mutants):
     assert len(mutants.MUTANTS) >= 40
     rooms = {each.file.partition(".")[0] for each in mutants.MUTANTS}
     assert rooms == {
-        "_core", "_current", "_channel", "_select", "_timer", "_heap", "_ring", "_sync", "_groups", "_broadcast", "_method",
+        "_core", "_current", "_linger", "_channel", "_select", "_timer", "_heap", "_ring", "_sync", "_groups", "_broadcast", "_method",
     }  # fmt: skip
 
 

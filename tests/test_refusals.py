@@ -49,10 +49,28 @@ def test_what_a_call_makes_cannot_be_made_by_hand(kind):
 
 
 def test_what_was_made_without_its_call_cannot_be_awaited():
+    for kind in (_core.Park, _channel.ChannelPark, _channel.Watch):
+        with pytest.raises(RuntimeError, match="cannot be made by hand"):
+            kind.__new__(kind).send(None)
     with pytest.raises(RuntimeError, match="cannot be made by hand"):
         next(iter(_core.Park.__new__(_core.Park)))
     with pytest.raises(RuntimeError, match="cannot be made by hand"):
         _groups.Gate.__new__(_groups.Gate).send(None)
+
+
+async def test_the_next_step_of_an_operation_may_be_called_by_its_name():
+    tx, rx = channel(1)
+    tx.try_send("value")
+    with pytest.raises(StopIteration) as stopped:
+        rx.recv().__next__()
+    assert stopped.value.value == "value"
+    for operation in (rx.recv(), sleep(60), select(rx)):
+        assert operation.__next__() is operation
+        operation.close()
+    giving_way = yield_now()
+    assert giving_way.__next__() is None
+    with pytest.raises(StopIteration):
+        giving_way.__next__()
 
 
 # --- operations, as whoever drives a plain task sees them

@@ -310,16 +310,17 @@ async def test_a_broadcast_counts_each_sending_and_each_delivery_once():
     assert after.channels - before.channels == 1
 
 
-async def test_one_that_has_given_way_to_the_loop_is_ready():
+async def test_those_that_have_given_way_to_the_loop_are_ready():
     async def give_way():
         await asyncio.sleep(0)
 
     async def look():
         return runtime().stats().ready
 
-    giving_way = go(give_way)
-    assert await go(look) == 1
-    await giving_way
+    giving_way = [go(give_way) for _ in range(5)]
+    assert await go(look) == 5
+    await asyncio.wait(giving_way)
+    assert await go(look) == 0
 
 
 async def test_a_scheduler_tells_whether_there_is_anybody_to_step(world):

@@ -633,3 +633,27 @@ def test_a_loop_that_refuses_to_end_the_wait_for_an_event_says_so():
     with pytest.raises(RuntimeError, match="not now"):
         operation.close()
     loop.close()
+
+
+async def test_a_timeout_that_comes_while_the_loop_runs_inside_of_linking_is_not_lost():
+    _tx, rx = channel()
+    loop = asyncio.get_running_loop()
+    if not hasattr(loop, "_run_once"):
+        pytest.skip("this loop cannot be entered again")
+
+    class Nesting(asyncio.Future):
+        """Runs the loop inside of a call, as nest_asyncio lets anybody do."""
+
+        def add_done_callback(self, *arguments, **options):
+            super().add_done_callback(*arguments, **options)
+            task = asyncio.current_task()
+            asyncio.tasks._leave_task(loop, task)
+            over = time.monotonic() + 0.02
+            while time.monotonic() < over:
+                loop.call_later(0.001, lambda: None)
+                loop._run_once()
+            asyncio.tasks._enter_task(loop, task)
+
+    with pytest.raises(Timeout):
+        await asyncio.wait_for(select(rx, case(Nesting()), timeout=0.005), 10)
+    assert rx.stats().waiting_receivers == 0

@@ -378,6 +378,30 @@ async def test_a_case_that_cannot_be_watched_is_not_added():
     assert selector.add(None) == 2, "a key is never given twice"
 
 
+async def test_a_case_that_fails_when_it_is_looked_at_is_not_watched_any_more():
+    class Unsure(asyncio.Future):
+        asked = 0
+
+        def done(self):
+            self.asked += 1
+            if self.asked == 1:
+                raise LookupError("not now")
+            return super().done()
+
+    future = Unsure()
+    tx, rx = channel(1)
+    selector = Selector()
+    with pytest.raises(LookupError, match="not now"):
+        selector.add(case(future))
+    key = selector.add(rx)
+    future.set_result("of a case that is not there")
+    await settle()
+    tx.try_send("value")
+    chosen = await selector.next()
+    assert (chosen.index, chosen.value) == (key, "value")
+    assert len(selector) == 1
+
+
 def test_a_selector_that_is_revived_while_it_is_collected_watches_nothing_any_more():
     tx, rx = channel(1)
     revived = []
