@@ -316,8 +316,8 @@ cdef class Immediate:
     def __await__(self):
         return self
 
-    def __next__(self):
-        raise RuntimeError("an operation cannot be made by hand")   # not covered: install_send replaces the slot
+    def __next__(self):     # not covered: install_send replaces it
+        raise RuntimeError("an operation cannot be made by hand")
 
 
 cdef PySendResult immediate_send(Immediate operation, PyObject *argument, PyObject **result) except PYGEN_ERROR:

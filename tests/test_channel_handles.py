@@ -223,6 +223,7 @@ async def test_stats_tell_the_state(start):
     clone = tx.clone()
     stats = tx.stats()
     assert type(stats) is ChannelStats
+    assert stats != "something else"
     assert dataclass_free(stats) == {
         "sent": 0,
         "received": 0,

@@ -492,3 +492,14 @@ def test_operations_that_were_cleared_are_given_up_without_harm():
     operation.send(None)
     clear(operation)
     operation.close()
+
+
+def test_what_the_collector_has_cleared_counts_and_takes_nothing():
+    _tx, rx = broadcast(1)
+    clear(rx.channel)
+    assert rx.stats().sent == 0
+    tx, rx = oneshot()
+    clear(behind(rx, "ChannelState", "Member"))
+    with contextlib.suppress(SendError, ChannelClosed):
+        tx.try_send("to nobody")
+    assert len(rx) == 0

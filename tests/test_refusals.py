@@ -49,9 +49,13 @@ def test_what_a_call_makes_cannot_be_made_by_hand(kind):
 
 
 def test_what_was_made_without_its_call_cannot_be_awaited():
-    for kind in (_core.Park, _channel.ChannelPark, _channel.Watch):
+    for kind in (
+        _core.Park, _core.JoinPark, _channel.ChannelPark, _channel.ClosePark, _channel.Watch, _select.Select, _select.NextPark,
+    ):  # fmt: skip
+        made = kind.__new__(kind)
         with pytest.raises(RuntimeError, match="cannot be made by hand"):
-            kind.__new__(kind).send(None)
+            made.send(None)
+        made.close()
     with pytest.raises(RuntimeError, match="cannot be made by hand"):
         next(iter(_core.Park.__new__(_core.Park)))
     with pytest.raises(RuntimeError, match="cannot be made by hand"):

@@ -390,7 +390,7 @@ async def test_a_case_that_fails_when_it_is_looked_at_is_not_watched_any_more():
 
     future = Unsure()
     tx, rx = channel(1)
-    selector = Selector()
+    selector = Selector(biased=True)
     with pytest.raises(LookupError, match="not now"):
         selector.add(case(future))
     key = selector.add(rx)
