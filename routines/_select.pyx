@@ -892,6 +892,8 @@ cdef class Select(Park):
         cdef object _default_value
         cdef object _timeout_handler
         self.state = PARK_DONE
+        if self.taker is None or (sources is None and not self.has_options):
+            return 0    # not made by a call; or given up again, and it is among the spare ones
         self.sources = None
         self.value = None
         if self.has_options:

@@ -62,6 +62,20 @@ def test_what_was_made_without_its_call_cannot_be_awaited():
         _groups.Gate.__new__(_groups.Gate).send(None)
 
 
+async def test_a_select_that_is_given_up_twice_is_used_again_once():
+    _tx, rx = channel()
+    done = select(rx, default=None)
+    await done
+    given_up = select(rx)
+    for operation in (done, given_up):
+        for _ in range(3):
+            operation.close()
+    del done, given_up, operation
+    selects = [select(rx, default=number) for number in range(5)]
+    assert len({id(each) for each in selects}) == 5
+    assert [(await each).value for each in selects] == list(range(5))
+
+
 async def test_the_next_step_of_an_operation_may_be_called_by_its_name():
     tx, rx = channel(1)
     tx.try_send("value")
