@@ -2315,7 +2315,10 @@ cdef class Scheduler:
                     item = others.pop()
                     continue
                 if self.ready.used == 0:
-                    if not self.woken_by_others or not self.holding or not self.linger():
+                    if not self.woken_by_others or not self.holding:
+                        break
+                    item = None         # nobody is kept who is done; what goes with it may wake others
+                    if self.ready.used == 0 and not self.linger():
                         break
                     steps_left = 1      # time has gone by
                 if not self.holding:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from routines import Timeout, channel
+
 TOOL = Path(__file__).resolve().parent.parent / "tools" / "nomemory.py"
 SCENARIOS = [
     "a_buffer_that_grows",
@@ -42,3 +44,23 @@ def test_an_allocation_that_fails_raises_and_loses_nothing(injected, name):
     failures = dict(part.split(" ") for part in done.stdout.strip().splitlines()[-1].split(", "))
     # A hand-over makes four allocations on 3.14, whose free lists serve the rest, and more on older interpreters.
     assert int(failures["MemoryError"]) >= 4, "hardly an allocation failed"
+
+
+def test_a_thread_that_cannot_go_to_sleep_for_want_of_memory_leaves_nothing_behind():
+    testcapi = pytest.importorskip(
+        "_testcapi", reason="this interpreter cannot fail allocations", exc_type=ImportError
+    )
+    _tx, rx = channel()
+    ended = []
+    allocation = 1
+    while ended.count(Timeout) < 5:
+        testcapi.set_nomemory(allocation, allocation + 1)
+        try:
+            rx.recv_blocking(timeout=0.002)
+        except (MemoryError, Timeout) as error:
+            ended.append(type(error))
+        finally:
+            testcapi.remove_mem_hooks()
+        assert rx.stats().waiting_receivers == 0
+        allocation += 1
+    assert MemoryError in ended

@@ -430,23 +430,3 @@ async def test_what_a_thread_is_blocked_on_is_not_awaited_by_another(threads):
     routine.abort("enough")
     with pytest.raises(Aborted, match="enough"):
         await asyncio.wrap_future(blocked)
-
-
-def test_a_thread_that_cannot_go_to_sleep_for_want_of_memory_leaves_nothing_behind():
-    testcapi = pytest.importorskip(
-        "_testcapi", reason="this interpreter cannot fail allocations", exc_type=ImportError
-    )
-    _tx, rx = channel()
-    ended = []
-    allocation = 1
-    while ended.count(Timeout) < 5:
-        testcapi.set_nomemory(allocation, allocation + 1)
-        try:
-            rx.recv_blocking(timeout=0.002)
-        except (MemoryError, Timeout) as error:
-            ended.append(type(error))
-        finally:
-            testcapi.remove_mem_hooks()
-        assert rx.stats().waiting_receivers == 0
-        allocation += 1
-    assert MemoryError in ended

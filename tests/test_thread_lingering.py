@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -214,3 +215,18 @@ def test_the_child_of_a_fork_during_a_conversation_can_hold_one_of_its_own():
     over.set()
     for thread in talking:
         thread.join(10)
+
+
+def test_a_loop_that_lingers_keeps_nothing_of_whom_it_has_stepped():
+    class Result:
+        pass
+
+    async def make():
+        return Result()
+
+    with Runtime() as rt:
+        for _ in range(200):
+            made = rt.spawn(make()).join_blocking()
+            gone = weakref.ref(made)
+            del made
+            assert gone() is None
