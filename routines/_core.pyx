@@ -192,8 +192,7 @@ cdef extern from *:
     {
         PyTypeObject *park = (PyTypeObject *)type;
         PyAsyncMethods *own;
-        PyObject *by_name;
-        int result;
+        int result = 0;
         if (park->tp_as_async == NULL || park->tp_iternext == NULL) {
             PyErr_SetString(PyExc_SystemError, "an operation needs __await__ and __next__ before its am_send");
             return -1;
@@ -208,11 +207,13 @@ cdef extern from *:
         own->am_send = (sendfunc)send;
         park->tp_as_async = own;
         park->tp_iternext = is_park ? routines_iternext : routines_iternext_simple;
-        /* What is called by that name would be the one that the slot had before. */
-        by_name = PyDescr_NewMethod(park, &routines_next_by_name);
-        if (by_name == NULL) return -1;
-        result = PyDict_SetItemString(park->tp_dict, "__next__", by_name);
-        Py_DECREF(by_name);
+        if (PyDict_GetItemString(park->tp_dict, "__next__") != NULL) {
+            /* What is called by that name would be the one that the slot had before. */
+            PyObject *by_name = PyDescr_NewMethod(park, &routines_next_by_name);
+            if (by_name == NULL) return -1;
+            result = PyDict_SetItemString(park->tp_dict, "__next__", by_name);
+            Py_DECREF(by_name);
+        }
         PyType_Modified(park);
         return result;
     }
@@ -982,12 +983,14 @@ cdef int wait_in_thread(ThreadDriver driver, Park park, long long deadline) exce
 
 cdef object creation_site():
     """``file:line`` of the first frame outside this package, for messages; None where there is none."""
+    cdef object code
     cdef object frame
     try:
         frame = sys._getframe(0)
     except ValueError:
         return None
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    code = frame.f_code
+    return None if code is None else f"{code.co_filename}:{frame.f_lineno}"     # None: from 3.15 on, in place of the error
 
 
 cdef object spawn_site(Scheduler scheduler):
