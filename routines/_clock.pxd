@@ -15,7 +15,17 @@ cdef extern from *:
     #endif
     }
 
-    /* The same clock, read in a fraction of the time where it may be some milliseconds old. */
+    /* One that goes on by less than a microsecond at a time: before 3.13 the other does so by sixteen milliseconds on Windows. */
+    static inline long long routines_fine_clock(void)
+    {
+    #if defined(MS_WINDOWS) && PY_VERSION_HEX < 0x030D0000
+        return (long long)_PyTime_GetPerfCounter();
+    #else
+        return routines_monotonic();
+    #endif
+    }
+
+    /* The system's clock, read in a fraction of the time where it may be some milliseconds old. */
     static inline long long routines_coarse_clock(void)
     {
     #ifdef CLOCK_MONOTONIC_COARSE
@@ -28,4 +38,5 @@ cdef extern from *:
     }
     """
     long long routines_monotonic() noexcept nogil
+    long long routines_fine_clock() noexcept nogil
     long long routines_coarse_clock() noexcept nogil

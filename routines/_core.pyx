@@ -2158,9 +2158,17 @@ cdef class Scheduler:
                     self.loop.call_soon_threadsafe(self._collect)
                 except BaseException as error:
                     self.told = False
-                    if not isinstance(error, RuntimeError) or not self.loop.is_closed():
-                        raise
-                    # Nobody will ever step there again; what was woken keeps what it was given until it is collected.
+                    if isinstance(error, RuntimeError) and self.loop.is_closed():
+                        # Nobody will ever step there again; what was woken keeps what it was given until it is collected.
+                        return 0
+                    # A signal handler, most likely, that has raised in the middle: who was woken is not to suffer from that.
+                    self.told = True
+                    try:
+                        self.loop.call_soon_threadsafe(self._collect)
+                    except BaseException:
+                        self.told = False
+                        self.woken_by_others = True     # so the next drain looks
+                    raise
             return 0
         ring_push_reserved(self.ready, driver)
         if not self.holding and self.drain_handle is None:
@@ -2187,13 +2195,16 @@ cdef class Scheduler:
         if scheduled is None or Py_SIZE(scheduled) == 0:
             return True     # of a loop that does not let itself be looked into, nobody knows
         return (
-            Py_SIZE(scheduled) == 1 and self.read_wakeup is not None
-            and getattr(scheduled[0], "_callback", None) == self.read_wakeup
+            Py_SIZE(scheduled) == 1 and type(self.read_wakeup) is types.MethodType
+            and type(callback := getattr(scheduled[0], "_callback", None)) is types.MethodType and callback == self.read_wakeup
         )
 
     cdef bint linger(self) except -1:
         """Whether another thread has woken somebody here, in the moment that this one looks for that before the loop's turn."""
         self.woken_by_others = False
+        if self.inbox and not self.told:
+            self.collect_woken()        # the loop could not be told
+            return True
         if self.drain_handle is not None or self.inbox or not self.loop_is_idle() or not routines_may_linger():
             return False
         if self.published:
@@ -2210,10 +2221,20 @@ cdef class Scheduler:
 
     cdef int arm(self) except -1:
         """Have the loop call the drain."""
+        cdef object handle
+        cdef object asked
         try:
             if routines_draining != <PyObject *>self and get_running_loop() is not self.loop:
-                # It does not run, or another thread has taken it over, which may be asleep over its selector.
-                self.drain_handle = self.loop.call_soon_threadsafe(self._drain)
+                # It does not run, or another thread has taken it over, which may be asleep over its selector. That thread may
+                # have drained before the call returns, and the handle is none any more then.
+                self.drain_handle = asked = object()
+                try:
+                    handle = self.loop.call_soon_threadsafe(self._drain)
+                except BaseException:
+                    self.drain_handle = None
+                    raise
+                if self.drain_handle is asked:
+                    self.drain_handle = handle
             else:
                 self.drain_handle = self.call_soon(self._drain)
         except BaseException:
@@ -2261,7 +2282,7 @@ cdef class Scheduler:
         try:
             self.gave_way_handle = self.call_soon(self._next_turn, self.gave_way)
         except BaseException:
-            self.gave_way_handle = None
+            self.gave_way = self.gave_way_handle = None
             ring_push_reserved(self.ready, routine)
             raise
         self.giving_way += 1
@@ -2323,7 +2344,11 @@ cdef class Scheduler:
                     item = None         # nobody is kept who is done; what goes with it may wake others
                     if self.ready.used == 0 and not self.linger():
                         break
-                    steps_left = 1      # time has gone by
+                    now = routines_monotonic()
+                    if now - started > DRAIN_BUDGET_NS:
+                        break
+                    looked = self.clock = now
+                    steps_left = self.steps_to_clock
                 if not self.holding:
                     # Where those in the ring are next anyway, nothing is overtaken.
                     if asked or not self.take_back(0):

@@ -7,7 +7,7 @@
 #
 # Everything but the wait itself happens under the GIL.
 
-from ._clock cimport routines_monotonic
+from ._clock cimport routines_fine_clock
 
 
 cdef extern from *:
@@ -46,16 +46,26 @@ cdef extern from *:
     #define ROUTINES_LINGER_MISSES 2
     #define ROUTINES_LINGER_MISSES_MAX 8
 
-    static long routines_lingering_most = 0;    /* threads at once: as many as there are processors, none where there is one */
+    static long routines_lingering_most = 0;    /* threads at once */
     static long routines_lingering_now = 0;
     static long routines_let_go = 1;            /* twice how often a thread of ours has let go of the GIL, and one: never 0 */
-    static ROUTINES_LINGER_LOCAL unsigned char routines_linger_misses = 0;      /* in a row */
-    static ROUTINES_LINGER_LOCAL unsigned char routines_linger_skips = 0;       /* waits that this thread still goes without */
-    static ROUTINES_LINGER_LOCAL int routines_woke_sleeper = 0;                 /* since it lingered last */
+    static long routines_linger_common = 0;     /* waits in vain in a row, of whichever thread has waited last */
+    /* Of this thread: whether it has asked before; its own waits in vain in a row; how many it still goes without; and whether it
+       has woken one that slept since it waited last. */
+    static ROUTINES_LINGER_LOCAL int routines_linger_asked = 0;
+    static ROUTINES_LINGER_LOCAL long routines_linger_misses = 0;
+    static ROUTINES_LINGER_LOCAL long routines_linger_skips = 0;
+    static ROUTINES_LINGER_LOCAL int routines_woke_sleeper = 0;
 
+    /* One processor is left to who has the GIL; of two none, as one of two that talk to each other has it. */
     static inline void routines_linger_among(long processors)
     {
-        routines_lingering_most = processors > 1 ? processors : 0;
+        routines_lingering_most = processors > 2 ? processors - 1 : processors > 1 ? 2 : 0;
+    }
+
+    static inline long routines_skips_after(long misses)
+    {
+        return misses > ROUTINES_LINGER_MISSES ? (1 << (misses - ROUTINES_LINGER_MISSES)) - 1 : 0;
     }
 
     /* In the child of a fork, where no other thread runs. */
@@ -70,11 +80,17 @@ cdef extern from *:
         routines_add(&routines_let_go, 2);
     }
 
-    /* Whether to linger this time. */
+    /* Whether to linger this time. A thread that is new begins with what the others have found: many live for a few waits. */
     static inline int routines_may_linger(void)
     {
+        if (!routines_linger_asked) {
+            routines_linger_asked = 1;
+            routines_linger_misses = routines_look(&routines_linger_common);
+            routines_linger_skips = routines_skips_after(routines_linger_misses);
+        }
         if (routines_linger_skips != 0) {
             routines_linger_skips--;
+            routines_woke_sleeper = 0;
             return 0;
         }
         return routines_look(&routines_lingering_now) < routines_lingering_most;
@@ -101,8 +117,8 @@ cdef extern from *:
                 if (routines_look(place) != value) return 1;
                 routines_relax();
             }
-            if (deadline == 0) deadline = routines_monotonic() + longest;
-            else if (routines_monotonic() >= deadline) return 0;
+            if (deadline == 0) deadline = routines_fine_clock() + longest;
+            else if (routines_fine_clock() >= deadline) return 0;
         }
     }
 
@@ -113,12 +129,13 @@ cdef extern from *:
         routines_add(&routines_lingering_now, 1);
         routines_has_let_go();
         found = routines_changes(signal, 0, ROUTINES_LINGER_NS);
-        if (!found && routines_woke_sleeper) {
+        if (!found && routines_woke_sleeper && routines_linger_misses <= ROUTINES_LINGER_MISSES) {
             /* Late, and the other is awake from now on: this says nothing of what the next wait is worth. */
             found = routines_changes(signal, 0, ROUTINES_LINGER_FOR_SLEEPER_NS - ROUTINES_LINGER_NS);
         }
         else if (found) {
             routines_linger_misses = 0;
+            routines_note(&routines_linger_common, 0);
         }
         routines_woke_sleeper = 0;
         routines_add(&routines_lingering_now, -1);
@@ -128,8 +145,8 @@ cdef extern from *:
             return;
         }
         if (routines_linger_misses < ROUTINES_LINGER_MISSES_MAX) routines_linger_misses++;
-        if (routines_linger_misses > ROUTINES_LINGER_MISSES)
-            routines_linger_skips = (unsigned char)((1 << (routines_linger_misses - ROUTINES_LINGER_MISSES)) - 1);
+        routines_note(&routines_linger_common, routines_linger_misses);
+        routines_linger_skips = routines_skips_after(routines_linger_misses);
     }
     """
     void routines_linger_among(long processors) noexcept

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -230,3 +231,67 @@ def test_a_loop_that_lingers_keeps_nothing_of_whom_it_has_stepped():
             gone = weakref.ref(made)
             del made
             assert gone() is None
+
+
+def test_after_a_conversation_slow_steps_still_leave_the_loop_a_turn(loop):
+    steps_before_the_turn = []
+    steps = 0
+
+    async def compute():
+        nonlocal steps
+        for _ in range(60):
+            begun = time.perf_counter()
+            while time.perf_counter() < begun + 0.001:
+                pass
+            steps += 1
+            await routines.yield_now()
+
+    async def main():
+        tx, questions = channel()
+        replies, rx = channel()
+        answering = spawn(answer(questions, replies))
+        answers = []
+        asking = threading.Thread(target=ask_from_a_thread, args=(tx, rx, 500, answers))
+        asking.start()
+        await answering.join()
+        asyncio.get_running_loop().call_soon(lambda: steps_before_the_turn.append(steps))
+        await spawn(compute())
+        asking.join(10)
+
+    loop.run_until_complete(asyncio.wait_for(main(), 50))
+    assert steps_before_the_turn[0] < 40
+
+
+@pytest.mark.loops("stock")
+def test_a_callback_that_cannot_be_compared_is_not_compared():
+    class Unequal:
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise AssertionError("nobody is to ask")
+
+        def __call__(self):
+            pass
+
+    loop = asyncio.SelectorEventLoop()
+    answers = []
+
+    async def answer_and_call(rx, tx):
+        async for value in rx:
+            loop.call_soon(Unequal())
+            await tx.send(value)
+
+    async def main():
+        tx, questions = channel()
+        replies, rx = channel()
+        answering = spawn(answer_and_call(questions, replies))
+        asking = threading.Thread(target=ask_from_a_thread, args=(tx, rx, 100, answers))
+        asking.start()
+        await answering.join()
+        asking.join(10)
+
+    try:
+        loop.run_until_complete(asyncio.wait_for(main(), 50))
+    finally:
+        loop.close()
+    assert answers == list(range(100))

@@ -6,7 +6,7 @@ import threading
 import pytest
 from helpers import parked, settle, until
 
-from routines import ChannelClosed, Selector, case, channel, select, spawn
+from routines import ChannelClosed, Selector, case, channel, go, select, spawn
 
 
 class Moved:
@@ -170,3 +170,40 @@ async def test_what_another_thread_has_woken_goes_on_in_that_order(start):
     thread.join()  # the loop has its turn when all are woken
     await asyncio.wait(receiving)
     assert order == [(0, 0), (1, 1), (2, 2)]
+
+
+class Prompt(asyncio.SelectorEventLoop):
+    """Whoever calls from another thread goes on once that call was made."""
+
+    def call_soon_threadsafe(self, callback, *args, context=None):
+        handle = super().call_soon_threadsafe(callback, *args, context=context)
+        if self.is_running() and asyncio._get_running_loop() is not self:
+            made = threading.Event()
+            super().call_soon_threadsafe(made.set)
+            assert made.wait(10)
+        return handle
+
+
+def test_a_loop_on_another_thread_that_drains_before_the_call_for_that_returns_is_asked_again():
+    loop = Prompt()
+    tx, rx = channel()
+
+    async def begin():
+        receiving = spawn(rx.recv())
+        await parked(rx, receivers=1)
+        return receiving
+
+    receiving = loop.run_until_complete(begin())
+    try:
+        with Moved(loop):
+            tx.try_send("value")
+            started = threading.Event()
+
+            async def start():
+                started.set()
+
+            loop.call_soon_threadsafe(go, start)
+            assert started.wait(10), "it is taken for asked still"
+        assert receiving.result() == "value"
+    finally:
+        loop.close()
