@@ -9,7 +9,7 @@ import asyncio
 import pytest
 from helpers import collect, outcome, parked, settle, until
 
-from routines import ChannelClosed, RecvError, SendError, channel, spawn
+from routines import ChannelClosed, RecvError, SendError, channel, select, spawn
 
 
 class Operation:
@@ -700,3 +700,44 @@ async def test_wait_closed_timed_out(side, start):
 
     assert isinstance(await outcome(start(wait_in_time())), TimeoutError)
     assert not end.closed
+
+
+async def test_who_comes_after_the_last_has_left_stands_behind_the_others(start):
+    tx, rx = channel()
+    waiting = []
+    for place in range(3):
+        waiting.append(start(rx.recv()))
+        await parked(rx, receivers=place + 1)
+    waiting[2].cancel()
+    await parked(rx, receivers=2)
+    waiting[2] = start(rx.recv())
+    await parked(rx, receivers=3)
+    for value in "abc":
+        await tx.send(value)
+    assert [await each for each in waiting] == list("abc")
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda tx, rx: rx.recv(),
+        lambda tx, rx: rx.recv_many(3),
+        lambda tx, rx: tx.send("value"),
+        lambda tx, rx: tx.send_many("values"),
+        lambda tx, rx: select(rx, tx.case("value")),
+    ],
+    ids=["recv", "recv_many", "send", "send_many", "select"],
+)
+async def test_an_operation_that_is_closed_waits_nowhere(begin):
+    tx, rx = channel()
+    operation = begin(tx, rx)
+    assert operation.send(None) is operation
+    stats = rx.stats()
+    assert stats.waiting_receivers + stats.waiting_senders > 0
+    operation.close()
+    stats = rx.stats()
+    assert (stats.waiting_receivers, stats.waiting_senders) == (0, 0)
+    with pytest.raises(SendError):
+        tx.try_send("to nobody")
+    with pytest.raises(RecvError):
+        rx.try_recv()

@@ -35,6 +35,9 @@ COPIED = [
     "README.md",
     "LICENSE",
     "examples",
+    "benchmarks",
+    "docs",
+    "tools",
     "MANIFEST.in",
 ]
 # They look at the checkout and not at what the core does, or need what is not copied; soak programs only take time.
@@ -693,9 +696,14 @@ def main():
             sys.exit(f"the unmutated package does not build:\n{output[-4000:]}")
         # A test that fails without a mutant would kill them all.
         first = sorted({name for each in chosen for name in each.first})
-        status, output = pytest(base, first_arguments(first), REST_SECONDS)
-        if status != 0:
-            sys.exit(f"the tests do not pass without a mutant: {killer(status, output)}\n{output[-4000:]}")
+        for arguments in (
+            [first_arguments(first)] if options.first else [first_arguments(first), rest_arguments()]
+        ):
+            status, output = pytest(base, arguments, REST_SECONDS)
+            if status != 0:
+                sys.exit(
+                    f"the tests do not pass without a mutant: {killer(status, output)}\n{output[-4000:]}"
+                )
         results = {}
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             futures = {pool.submit(attempt, each, base, work, options.first): each for each in chosen}
