@@ -280,6 +280,9 @@ cdef extern from *:
         return PyCFunction_NewEx(method, NULL, module);
     }
 
+    /* Cython clears all of an object or nothing. */
+    #define routines_install_clear(type, call) ((PyTypeObject *)(type))->tp_clear = (inquiry)(call)
+
     /* The same for a method of a compiled type. */
     static int routines_fast_method(PyObject *type, const char *name, void *call, const char *doc)
     {
@@ -303,6 +306,7 @@ cdef extern from *:
     }
     """
     object routines_fast_function(object module, const char *name, void *call, const char *doc)
+    void routines_install_clear(object type, int (*clear)(PyObject *) noexcept) noexcept
     int routines_fast_method(object made_for, const char *name, void *call, const char *doc) except -1
     object steal "routines_steal"(PyObject *pointer)    # the reference becomes the caller's
 
@@ -538,6 +542,20 @@ cdef int wake_slowly(Park park) except -1:
         (<Routine>driver).status = ROUTINE_READY
         return (<Routine>driver).scheduler.make_ready(driver)
     return driver.wake(park)
+
+
+cdef int clear_result(PyObject *garbage) noexcept:
+    """What the collector clears of a routine that is done: what it has returned, or was cancelled with, may be itself, or a tuple
+    with it. Of all other cycles something else is cleared."""
+    cdef object _result     # both are dropped at return
+    cdef object _message
+    if (<Routine>garbage).status == ROUTINE_RETURNED:
+        _result = (<Routine>garbage).outcome
+        (<Routine>garbage).outcome = None
+    if (<Routine>garbage).status >= ROUTINE_RETURNED:
+        _message = (<Routine>garbage).cancel_message
+        (<Routine>garbage).cancel_message = None
+    return 0
 
 
 cdef class Park:
@@ -3175,6 +3193,7 @@ def yield_now():
     return YieldOperation.__new__(YieldOperation)
 
 
+routines_install_clear(Routine, clear_result)
 install_send(Park, <void *>park_send)
 install_send(JoinPark, <void *>park_send)
 install_send(YieldOperation, <void *>yield_send)

@@ -8,9 +8,9 @@ import weakref
 from collections.abc import Coroutine
 
 import pytest
-from helpers import collect, outcome, parked, recorded_warnings, settle, until
+from helpers import collect, live, outcome, parked, recorded_warnings, settle, until
 
-from routines import Aborted, ChannelClosed, Routine, channel, group, sleep, spawn, yield_now
+from routines import Aborted, ChannelClosed, Routine, channel, current, group, sleep, spawn, yield_now
 from routines._core import scheduler_for
 from routines._ring import Ring
 
@@ -678,3 +678,23 @@ async def test_a_routine_finalized_by_hand_before_its_first_step_is_known_to_the
 def test_giving_way_without_await_is_warned_of():
     with pytest.warns(RuntimeWarning, match=r"yield_now\(\) was never awaited"):
         yield_now()
+
+
+async def test_a_routine_that_has_returned_itself_is_collected():
+    async def return_itself(wrap):
+        return wrap(current())
+
+    collect()
+    before = live(Routine)
+    for wrap in (lambda routine: routine, lambda routine: (routine, "and more"), lambda routine: [routine]):
+        returning = spawn(return_itself(wrap))
+        await returning
+        del returning
+        collect()
+    cancelled = spawn(sleep(60))
+    cancelled.cancel((cancelled,))
+    await asyncio.wait([cancelled])
+    del cancelled
+    await settle()
+    collect()
+    assert live(Routine) == before

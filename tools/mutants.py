@@ -387,6 +387,8 @@ MUTANTS = [
            "a loop that could not be told of a wake-up does not look either", ["test_core_failure.py"]),
     Mutant("inbox-nobody-looks", "_core.pyx", "                        self.woken_by_others = True     # so the next drain looks\n", "",
            "the same, as no drain knows that it is to look", ["test_core_failure.py"]),
+    Mutant("returns-itself", "_core.pyx", "routines_install_clear(Routine, clear_result)\n", "",
+           "a routine that returns itself is never freed", ["test_core_lifetime.py"]),
     Mutant("arm-stale", "_core.pyx", "                if self.drain_handle is asked:\n", "                if True:\n",
            "a drain that another thread's loop made before the call returned is waited for still", ["test_thread_wakeups.py"]),
     Mutant("linger-clock", "_core.pyx", "                    looked = self.clock = now\n                    steps_left = self.steps_to_clock\n",
