@@ -9,6 +9,7 @@ from cpython.object cimport PyObject
 cdef extern from *:
     """
     #include <assert.h>
+    #include <string.h>
 
     /* The slots of a ring are a list that is always full: an empty slot holds None. So the collector sees what a ring
        holds, and a curious debugger that finds the list by way of the collector finds nothing that could crash it. */
@@ -60,11 +61,19 @@ cdef extern from *:
         }
     }
 
-    /* A list of nothing but None is an empty one, without a look at each. */
-    static inline void routines_slots_empty(PyObject *slots)
+    /* ``count`` items from ``first`` on, round the end, become the first of a longer list of nothing but None; what they leave
+       is an empty list. Of the counts only None's changes: by those that were written over, and those in slots that held no
+       item. */
+    static inline void routines_slots_move(PyObject *slots, Py_ssize_t first, Py_ssize_t count, PyObject *longer)
     {
-        for (Py_ssize_t index = 0; index < PyList_GET_SIZE(slots); index++) assert(PyList_GET_ITEM(slots, index) == Py_None);
-        routines_count_none(-PyList_GET_SIZE(slots));
+        PyObject **from = ((PyListObject *)slots)->ob_item;
+        PyObject **to = ((PyListObject *)longer)->ob_item;
+        Py_ssize_t size = PyList_GET_SIZE(slots);
+        Py_ssize_t straight = count < size - first ? count : size - first;
+        assert(0 <= first && first < size && 0 <= count && count <= size && size <= PyList_GET_SIZE(longer));
+        memcpy(to, from + first, (size_t)straight * sizeof(PyObject *));
+        memcpy(to + straight, from, (size_t)(count - straight) * sizeof(PyObject *));
+        routines_count_none(-size);
         Py_SET_SIZE((PyVarObject *)slots, 0);
     }
 
@@ -88,7 +97,7 @@ cdef extern from *:
     void routines_slots_exchange(
         PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t place, Py_ssize_t count
     ) noexcept
-    void routines_slots_empty(PyObject *slots) noexcept
+    void routines_slots_move(PyObject *slots, Py_ssize_t first, Py_ssize_t count, PyObject *longer) noexcept
     void routines_slots_fill(PyObject *slots, Py_ssize_t first, Py_ssize_t mask, PyObject *items, Py_ssize_t count) noexcept
 
 

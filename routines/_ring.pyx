@@ -35,8 +35,7 @@ cdef class Ring:
             if size <= self.mask + 1:
                 continue    # it was grown meanwhile
             # From here on no reference is made or dropped but None's, so nobody's code runs on a half-moved ring.
-            routines_slots_exchange(<PyObject *>self.slots, self.head, self.mask, <PyObject *>slots, 0, self.used)
-            routines_slots_empty(<PyObject *>self.slots)
+            routines_slots_move(<PyObject *>self.slots, self.head, self.used, <PyObject *>slots)
             self.slots = slots
             self.head = 0
             self.mask = size - 1
