@@ -705,3 +705,13 @@ def test_signals_arrive_on_the_main_thread_of_run():
         return await rx.recv()
 
     assert run(main, config=two()) == threading.main_thread().name
+
+
+def test_a_runtime_between_two_runs_is_not_looked_at():
+    with Runtime(RuntimeConfig(detect_deadlock=True)) as rt:
+        for number in range(2):
+            assert rt.run(give(number)) == number
+            deadline = time.monotonic() + 10
+            while rt._watch._ticking and time.monotonic() < deadline:
+                time.sleep(0.001)
+            assert not rt._watch._ticking
