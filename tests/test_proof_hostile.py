@@ -167,6 +167,16 @@ async def outcome_of(awaitable):
     return await awaitable
 
 
+def run_attack(loop, picks):
+    for coroutine in (attack(picks), asyncio.sleep(0)):
+        running = routines.Routine(coroutine, loop=loop)
+        # A loop that reports what a hostile callback raised asks that for its name, and lets what it raises then through.
+        while not running.done():
+            with contextlib.suppress(HostileError):
+                loop.run_until_complete(running)
+        running.result()
+
+
 picks = st.lists(
     st.tuples(
         st.integers(0, 400),
@@ -187,13 +197,7 @@ def test_hostile_objects_meet_exceptions_and_nothing_worse(picks):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            attacking = routines.Routine(attack(picks), loop=loop)
-            # A loop that reports what a hostile callback raised asks that for its name, and lets what it raises then through.
-            while not attacking.done():
-                with contextlib.suppress(HostileError):
-                    loop.run_until_complete(attacking)
-            attacking.result()
-            loop.run_until_complete(asyncio.sleep(0))
+            run_attack(loop, picks)
             gc.collect()
         finally:
             loop.close()

@@ -17,9 +17,8 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 with atheris.instrument_imports(include=["routines"]):
-    import routines
-
-from test_proof_hostile import attack
+    import routines  # noqa: F401 - before the tests do
+from test_proof_hostile import run_attack
 
 
 def picks_from(data):
@@ -40,8 +39,7 @@ def one_input(data):
     loop = asyncio.SelectorEventLoop()
     loop.set_exception_handler(lambda *_: None)
     try:
-        loop.run_until_complete(routines.Routine(attack(picks_from(data)), loop=loop))
-        loop.run_until_complete(asyncio.sleep(0))
+        run_attack(loop, picks_from(data))
     finally:
         loop.close()
     if len(data) % 16 == 0:
