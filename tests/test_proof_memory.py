@@ -42,8 +42,10 @@ def test_an_allocation_that_fails_raises_and_loses_nothing(injected, name):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     failures = dict(part.split(" ") for part in done.stdout.strip().splitlines()[-1].split(", "))
-    # A hand-over makes four allocations on 3.14, whose free lists serve the rest, and more on older interpreters.
-    assert int(failures["MemoryError"]) >= 2, "hardly an allocation failed"
+    # A hand-over makes four allocations on 3.14, whose free lists serve the rest, and more on older interpreters; a receiver that
+    # is closed makes two on 3.15.
+    least = 2 if name == "a_receiver_that_leaves_values_behind" else 4
+    assert int(failures["MemoryError"]) >= least, "hardly an allocation failed"
 
 
 def test_a_thread_that_cannot_go_to_sleep_for_want_of_memory_leaves_nothing_behind():
